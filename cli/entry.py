@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _needs_no_jobmanager(words: list[str]) -> bool:
-    """The command explains itself, or the words before the job's file name a session cluster."""
+    """Whether the command prints help, or the words before the job's file select a session cluster."""
     files = (index for index, word in enumerate(words) if word.endswith(".py"))
     return "--help" in words or not _ELSEWHERE.isdisjoint(words[: next(files, len(words))])
 
@@ -60,7 +60,7 @@ def _run() -> int:
 
 
 def _code_of(run: Callable[[], int]) -> int:
-    """Outside the job's own file: Ctrl-C, and a reader of our output that is gone."""
+    """Handles Ctrl-C and a closed pipe outside the job's own file."""
     try:
         return run()
     except KeyboardInterrupt:

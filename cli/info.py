@@ -26,7 +26,7 @@ __all__ = ["PlanView", "emit_program", "show_plan"]
 
 
 class PlanView(enum.StrEnum):
-    """What is shown of a job; but for the first, by the option that asks for it."""
+    """What is shown of a job; each view except the first has an option that selects it."""
 
     TREE = "the tree"
     JSON = "--json"
@@ -58,7 +58,7 @@ class _PlanningExecutor:
         raise _Planned(plan, graph, job)
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> NoReturn:
-        raise InternalError(f"job '{graph.name}' was to run, but its plan alone is wanted")
+        raise InternalError(f"job '{graph.name}' is not run: only its plan was requested")
 
 
 def show_plan(invocation: Invocation, view: PlanView) -> int:
@@ -75,7 +75,7 @@ def show_plan(invocation: Invocation, view: PlanView) -> int:
 
 def emit_program(invocation: Invocation, path: str) -> int:
     """Writes the first job that the file executes as a PyFlink program; returns the exit code."""
-    from shmflink.flinktarget.emit import program_of  # views do without it
+    from shmflink.flinktarget.emit import program_of  # the views that need no planner skip it
 
     def emit(planned: _Planned) -> int:
         try:

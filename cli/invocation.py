@@ -20,7 +20,7 @@ __all__ = ["Invocation", "python_settings", "recovery_settings", "refused"]
 
 def refused(text: str) -> Exception:
     """The error that ends the command with a message about its words and exit code 2."""
-    import typer  # takes longer than what a plain command line needs
+    import typer  # imported late: the import takes longer than parsing a plain command line
 
     return typer.BadParameter(text)
 
@@ -106,11 +106,11 @@ def target_settings(cluster: str | None, target: str | None) -> dict[str, str]:
     settings: dict[str, str] = {}
     if target is not None:
         if target.upper() not in ("LOCAL", "REMOTE"):
-            raise refused(f"-t {target}: shmflink has the targets local and remote")
+            raise refused(f"-t {target}: unknown target; use local or remote")
         settings["execution.target"] = target.upper()
     if cluster is not None:
         if settings.get("execution.target") == "LOCAL":
-            raise refused("-m names a session cluster, -t local starts another one: give one of them")
+            raise refused("-m selects a session cluster, -t local starts a new cluster: give only one of them")
         settings |= {"execution.target": "REMOTE", "cluster.name": cluster}
     return settings
 

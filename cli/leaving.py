@@ -1,4 +1,4 @@
-"""The end of the command's process: what Python does at exit, without taking apart every module that was imported."""
+"""The end of the command's process: does what Python does at exit, but does not tear down every imported module."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 def leave(end: SystemExit) -> NoReturn:
     """Ends the process as `end` says, once everything that the program can notice has been done, in Python's order.
 
-    That is: threads that are no daemons are waited for, functions registered with `atexit` run, objects of the
-    program's modules are released and finalized, files that were left open are flushed. Then the system frees the rest.
+    That is: non-daemon threads are joined, functions registered with `atexit` run, objects of the program's modules are
+    released and finalized, files that were left open are flushed. Then the system frees the rest.
     """
     if not (end.code is None or isinstance(end.code, int)):
-        raise end  # a text, which Python prints
+        raise end  # a text: Python prints it
     code = end.code or 0
     end.__traceback__ = end.__context__ = None  # frames of the program
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as Py_FinalizeEx does

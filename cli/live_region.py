@@ -128,8 +128,8 @@ class _Above(io.RawIOBase):
 
 
 class TerminalStreams:
-    """Leads output for the region's terminal through the region: that of this process, and that of the processes that
-    get `for_processes`. Standard output that goes elsewhere is not touched.
+    """Routes output for the region's terminal through the region: output of this process, and of the processes that
+    inherit `for_processes`. Standard output that goes elsewhere is not touched.
     """
 
     def __init__(self, region: LiveRegion) -> None:

@@ -36,7 +36,7 @@ _HELP = """Flink's model for one large Linux host: run stream and batch jobs wri
   shmflink cancel JOB                  cancel the job
   shmflink state list PATH             show the content of a checkpoint or savepoint
 
-[bold]A session cluster[/bold] runs the jobs of many programs, and outlives them
+[bold]Session cluster[/bold] (runs the jobs of many programs and outlives them)
 
   shmflink start-cluster --slots 8     start one in the background
   shmflink run -t remote -d job.py     submit a job to it and return
@@ -75,7 +75,7 @@ _JOB_COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 File = Annotated[str | None, typer.Argument(metavar="JOB.PY", help="The job: a Python file.", show_default=False)]
 PythonFile = Annotated[
-    str | None, typer.Option("-py", "--python", metavar="JOB.PY", help="The same, as Flink spells it.")
+    str | None, typer.Option("-py", "--python", metavar="JOB.PY", help="The same as JOB.PY, in Flink's spelling.")
 ]
 PythonModule = Annotated[
     str | None, typer.Option("-pym", "--pyModule", metavar="MODULE", help="The job as a module, found with -pyfs.")
@@ -85,14 +85,22 @@ PythonFiles = Annotated[
 ]
 PythonRequirements = Annotated[
     str | None,
-    typer.Option("-pyreq", "--pyRequirements", metavar="FILE[#DIR]", help="Requirements to install for functions."),
+    typer.Option(
+        "-pyreq", "--pyRequirements", metavar="FILE[#DIR]", help="Requirements that functions need; pip installs them."
+    ),
 ]
 PythonArchives = Annotated[
     str | None,
-    typer.Option("-pyarch", "--pyArchives", metavar="FILE[#NAME],...", help="Archives to unpack for functions."),
+    typer.Option("-pyarch", "--pyArchives", metavar="FILE[#NAME],...", help="Archives that functions find unpacked."),
 ]
 PythonExecutable = Annotated[
-    str | None, typer.Option("-pyexec", "--pyExecutable", metavar="PATH", help="Must be the Python that runs this.")
+    str | None,
+    typer.Option(
+        "-pyexec",
+        "--pyExecutable",
+        metavar="PATH",
+        help="Accepted for compatibility with Flink: must be the Python that runs shmflink.",
+    ),
 ]
 PythonClientExecutable = Annotated[
     str | None, typer.Option("-pyclientexec", "--pyClientExecutable", metavar="PATH", help="The same.")
@@ -136,7 +144,7 @@ FromSavepoint = Annotated[
         "--fromSavepoint",
         "--from-savepoint",
         metavar="PATH",
-        help="Savepoint or checkpoint that the job starts from.",
+        help="Savepoint or checkpoint from which the job starts.",
     ),
 ]
 AllowNonRestoredState = Annotated[
@@ -173,10 +181,15 @@ JobManagerName = Annotated[
 ]
 Target = Annotated[
     str | None,
-    typer.Option("-t", "--target", metavar="local|remote", help="Own cluster, or session cluster.  [default: local]"),
+    typer.Option(
+        "-t",
+        "--target",
+        metavar="local|remote",
+        help="local: start a cluster for this command; remote: use the session cluster.  [default: local]",
+    ),
 ]
 Detached = Annotated[
-    bool, typer.Option("-d", "--detached", help="Returns when the job is submitted; it runs on the session cluster.")
+    bool, typer.Option("-d", "--detached", help="Returns as soon as the job is submitted to the session cluster.")
 ]
 Job = Annotated[
     str | None,
@@ -185,7 +198,7 @@ Job = Annotated[
 SavepointType = Annotated[
     str,
     typer.Option(
-        "-type", "--type", metavar="canonical|native", help="Accepted for compatibility with Flink: no effect."
+        "-type", "--type", metavar="canonical|native", help="Accepted for compatibility with Flink; has no effect."
     ),
 ]
 
@@ -221,8 +234,8 @@ def run(
     Long options are recognized before and after JOB.PY; -s, -n, -cm, -m, -t and -d only before it. Unknown options,
     and everything after --, go to the job's sys.argv.
 
-    Ctrl-C cancels cleanly; a second one kills. Exit code: 0 finished, 1 failed, 130 canceled by Ctrl-C, 143 by
-    SIGTERM (with an HA directory: suspended), 75 cluster lost (the HA directory keeps the jobs).
+    Ctrl-C cancels the job cleanly; a second Ctrl-C kills it. Exit code: 0 finished, 1 failed, 130 canceled by Ctrl-C,
+    143 by SIGTERM (with an HA directory: suspended), 75 cluster lost (the HA directory keeps the jobs).
 
     Examples:
 
@@ -288,16 +301,20 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Flink's execution plan as JSON instead of a tree.")] = False,
     is_logical: Annotated[
         bool,
-        typer.Option("--logical", help="Each call of the program, its columns, the operators it becomes, and why."),
+        typer.Option(
+            "--logical", help="Lists each call of the program: its columns, the operators it becomes, and why."
+        ),
     ] = False,
     is_portable: Annotated[
         bool,
         typer.Option(
-            "--portable", help="Each call of the program and its counterpart in PyFlink; exit code 1 if one has none."
+            "--portable",
+            help="Lists each call of the program and its counterpart in PyFlink; exit code 1 if a call has none.",
         ),
     ] = False,
     emit: Annotated[
-        str | None, typer.Option("--emit", metavar="FILE", help="Writes the job as a PyFlink program; `-`: prints it.")
+        str | None,
+        typer.Option("--emit", metavar="FILE", help="Writes the job as a PyFlink program to this file; - prints it."),
     ] = None,
 ) -> None:
     """Shows the plan of a job without running it: tasks, chains, partitioning, required slots."""
@@ -379,7 +396,7 @@ def stop(
     ] = None,
     drain: Annotated[
         bool,
-        typer.Option("-d", "--drain", help="Treats the input as ended: first, all timers and windows fire."),
+        typer.Option("-d", "--drain", help="Ends the input before the savepoint, so that all timers and windows fire."),
     ] = False,
     _type: SavepointType = "canonical",
 ) -> None:
@@ -475,11 +492,11 @@ def jobmanager(name: Name = None, slots: Slots = None, settings: Settings = None
 @app.command()
 def taskmanager(
     name: Name = None,
-    slots: Annotated[int, typer.Option("--slots", min=1, help="How many more slots.")] = 1,
+    slots: Annotated[int, typer.Option("--slots", min=1, help="Number of slots to add.")] = 1,
     settings: Settings = None,
     config: ConfigFile = None,
 ) -> None:
-    """Adds TaskManagers to a running session cluster. The supervisor of its host starts and watches them."""
+    """Adds TaskManagers to a running session cluster. The cluster starts and supervises them, not this command."""
     from .invocation import cluster_configuration
     from .session import add_taskmanagers
 
@@ -490,7 +507,9 @@ def taskmanager(
 def options(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORD]...", help="Only options whose key or description contains them."),
+        typer.Argument(
+            metavar="[WORD]...", help="Prints only options whose key or description contains all of these words."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:

@@ -57,7 +57,7 @@ def _default(option: Option[object]) -> str | None:
 
 
 def _plain(doc: str) -> str:
-    """Without Markdown, which a terminal does not render."""
+    """The text without Markdown, which a terminal does not render."""
     return " ".join(doc.split()).replace("*shmflink only.*", "shmflink only.")
 
 

@@ -1,6 +1,7 @@
-"""`shmflink run` without typer: its import takes as long as the start of a cluster. Reads what needs no explanation.
+"""`shmflink run` without typer, whose import takes as long as the start of a cluster. Parses correct command lines
+only.
 
-`main` declares the options, explains them and refuses mistakes; a test compares its table with the one here.
+`main` declares the options, prints help and reports mistakes; a test compares its table with the one here.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ _COUNTS: Final = frozenset({"slots", "parallelism"})
 
 
 def plain_run(words: Sequence[str]) -> Callable[[], int] | None:
-    """What `shmflink run` with these words does, and its exit code; None if typer has something to say about them."""
+    """Performs `shmflink run` with these words; returns its exit code, or None if typer must handle them (help,
+    mistakes).
+    """
     given = _parameters(arranged(words))
     if given is None:
         return None

@@ -1,4 +1,4 @@
-"""What a program's end says: its exit code, its own traceback, our message. `run` and `info` say it alike."""
+"""How a program's end is reported, alike by `run` and `info`: its exit code, its own traceback, our message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def code_of(leave: SystemExit) -> int:
 
 
 def say_error(error: BaseException, file: str) -> None:
-    """Prints the exception that left the program in `file`: of ours only the message and the program's lines."""
+    """Prints the exception that the program in `file` raised; for our own errors only the message and the program's
+    lines.
+    """
     if is_told_briefly(error):
         say(text_of(error, launcher=_HERE))
         return
@@ -36,7 +38,7 @@ def say_error(error: BaseException, file: str) -> None:
 
 def say(text: str) -> None:
     """A line on standard error, after what the program has printed."""
-    with contextlib.suppress(OSError):  # nobody reads it, or its disk is full: no reason to fail
+    with contextlib.suppress(OSError):  # the reader is gone or the disk is full: that must not fail the command
         sys.stdout.flush()
     with contextlib.suppress(OSError):
         sys.stderr.write(text + "\n")

@@ -1,4 +1,4 @@
-"""What `shmflink run` shows of its jobs: Flink's lines, or a live view and a final table on a terminal."""
+"""How `shmflink run` reports its jobs: Flink's lines, or on a terminal a live view and a final table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["PlainReporter", "TerminalReporter", "reporter_for"]
 
 
 class PlainReporter:
-    """The lines of Flink's client, on standard error, so that standard output has only the job's own output."""
+    """Prints the lines of Flink's client on standard error, so that standard output has only the job's own output."""
 
     wants_progress = True
     streams: Streams = (None, None)
@@ -56,7 +56,7 @@ class PlainReporter:
         self._line(text)
 
     def close(self) -> None:
-        """There is nothing to release."""
+        """Releases nothing: this reporter holds no resources."""
 
     @staticmethod
     def _line(text: str) -> None:

@@ -45,7 +45,7 @@ LOST = 75  # EX_TEMPFAIL: the HA directory keeps the jobs; starting the program 
 
 def run_job(invocation: Invocation, summary: str | None, *, verbose: bool, detached: bool = False) -> int:
     """Runs the job's file; returns the exit code. `summary` is a file's path, or '-' for standard error.
-    `detached`: its jobs run on without this process.
+    `detached`: the jobs continue without this process.
     """
     started_ns = SYSTEM_CLOCK.monotonic_ns()
     if verbose:

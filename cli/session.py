@@ -65,7 +65,7 @@ def stop_cluster(configuration: Mapping[str, str]) -> int:
 
 
 def add_taskmanagers(configuration: Mapping[str, str], slots: int) -> int:
-    """Has the host of the session cluster start TaskManagers for so many more slots."""
+    """Asks the host of the session cluster to start TaskManagers for this many more slots."""
     name = CLUSTER_NAME.read(configuration)
 
     def verb() -> None:
@@ -80,7 +80,7 @@ def _check_free(name: str) -> None:
     for path, found in running_clusters(os.environ):
         if found.name == name:
             raise UsageError(
-                f"session cluster '{name}' runs already (JobManager pid {found.pid}, {path}): stop it (shmflink "
+                f"session cluster '{name}' is already running (JobManager pid {found.pid}, {path}): stop it (shmflink "
                 "stop-cluster), or give the new one another name (-D cluster.name=NAME)"
             )
 

@@ -20,7 +20,7 @@ _SUFFIXES: Final = (".py", ".md", ".yaml", ".service", ".txt")
 
 
 def copy_examples(directory: Path) -> int:
-    """Copies them; returns the exit code. If a file exists with other content, copies nothing."""
+    """Copies the files; returns the exit code. If a file exists with other content, copies nothing."""
     try:
         pairs = [pair for name, folder in _FOLDERS for pair in _copies(name, directory / folder)]
         if changed := [target for source, target in pairs if target.exists() and not _are_equal(source, target)]:

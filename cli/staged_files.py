@@ -1,4 +1,6 @@
-"""What sinks have staged for a checkpoint and not committed: files outside its folder, without which it is lost."""
+"""Finds files that sinks have staged for a checkpoint and not committed. They lie outside its folder; without them the
+checkpoint cannot be restored.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ __all__ = ["lost_files"]
 
 
 def lost_files(directory: str, manifest: Manifest) -> list[str]:
-    """A sentence for every local file that a restore would miss, as the file sink does. What other sinks have staged
-    only they can find.
+    """A sentence for every local file that the file sink would miss at a restore. Only the other sinks themselves can
+    check what they have staged.
     """
     return [
         f"{directory}: {text}"
@@ -34,7 +36,8 @@ def _states(directory: str, operator: OperatorState) -> Iterator[dict[str, Any]]
             continue
         try:
             state = value_of(directory, operator, subtask.operator_state)
-        except ShmflinkError:  # damaged, which is told; or of classes that are not here: of no file sink
+        except ShmflinkError:
+            # damaged (reported elsewhere), or of classes that cannot be imported here: not from a file sink
             continue
         if isinstance(state, dict):
             yield state
@@ -49,7 +52,7 @@ def _lost(operator: OperatorState, state: dict[str, Any], committed: frozenset[i
     for owned in _elements(state, WRITER_STATE):
         part = owned.element
         if isinstance(part, StagedFile) and _is_local(part) and _size(part.hidden) < part.length:
-            yield f"{where}: {part.hidden}, of which the checkpoint knows {part.length} bytes, is missing or shorter"
+            yield f"{where}: {part.hidden} is missing or shorter than the {part.length} bytes in the checkpoint"
 
 
 def _elements(state: dict[str, Any], name: str) -> list[Any]:
@@ -58,7 +61,7 @@ def _elements(state: dict[str, Any], name: str) -> list[Any]:
 
 
 def _can_be_committed(staged: StagedFile) -> bool:
-    """Files of other file systems are not looked for. An empty one is committed without its file, too."""
+    """Files of other file systems are not checked. An empty file is committed even if it is missing."""
     if not _is_local(staged) or not staged.length:
         return True
     return _size(staged.hidden) >= 0 or _size(staged.path) == staged.length
@@ -69,7 +72,7 @@ def _is_local(staged: StagedFile) -> bool:
 
 
 def _size(path: str) -> int:
-    """In bytes; -1 where there is no file."""
+    """The length in bytes; -1 if there is no file."""
     try:
         return os.stat(path).st_size
     except OSError:

@@ -244,7 +244,7 @@ def _write_bytes(data: bytes, output: Path | None) -> None:
 
 def _json_lines(table: pa.Table) -> Iterator[bytes]:
     for batch in table.to_batches(max_chunksize=4096):
-        for row in batch.to_pylist(maps_as_pydicts="lossy"):  # per row: JSON is
+        for row in batch.to_pylist(maps_as_pydicts="lossy"):  # a loop per row: JSON has no columns
             yield orjson.dumps(row, default=_as_json, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
 
 

@@ -16,7 +16,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def begin_with_streams() -> None:
-    """Puts the null device in place of closed standard streams: a file of the job could take the number."""
+    """Replaces closed standard streams by the null device: otherwise a file of the job could get their descriptor."""
     fill_standard_descriptors()
     if sys.stdout is None:
         sys.stdout = _nowhere()
@@ -32,7 +32,7 @@ def end_streams(ending: BaseException | None) -> None:
     """A reader that closed the pipe must not change the job's exit code (Python's would be 120).
 
     Raises:
-        SystemExit: standard output could not be written for another reason, a full disk above all, which is said.
+        SystemExit: standard output could not be written for another reason, mostly a full disk; the reason is printed.
     """
     refusal = _flush_refusal(sys.stdout)
     if isinstance(ending, OSError) and ending.filename is None and ending.errno in _FULL:
@@ -45,7 +45,7 @@ def end_streams(ending: BaseException | None) -> None:
 
 
 def _write_refusal() -> OSError | None:
-    """Why nothing can be written to standard output: a write that failed leaves nothing to flush."""
+    """The error of another write to standard output: after a failed write there is nothing left to flush."""
     try:
         os.write(1, b"\n")
     except OSError as error:
@@ -54,7 +54,7 @@ def _write_refusal() -> OSError | None:
 
 
 def _flush_refusal(stream: TextIO) -> OSError | None:
-    """Why the rest of a stream cannot be written although somebody could still read it; the rest is then discarded."""
+    """The error with which flushing a stream fails although its reader still exists; then discards the rest."""
     try:
         stream.flush()
     except (OSError, ValueError) as error:

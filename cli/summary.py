@@ -12,7 +12,7 @@ from shmflink.rpc.messages import JobEnded, OperatorSummary, TaskSummary
 __all__ = ["OperatorTotals", "RunRecord", "TaskTotals", "by_task", "rows_of"]
 
 
-_SOURCE: Final = "Source: "  # how names of sources begin, as in Flink
+_SOURCE: Final = "Source: "  # names of sources begin like this, as in Flink
 _SINK: Final = "Sink: "
 
 
@@ -106,7 +106,7 @@ def by_task(tasks: Sequence[TaskSummary]) -> list[TaskTotals]:
 
 
 def rows_of(tasks: Sequence[TaskTotals]) -> int:
-    """Rows that the busiest task has read or written: what people call the job's progress."""
+    """The larger of the rows that the busiest task has read and written, shown as the job's progress."""
     return max((max(one.records_in, one.records_out) for one in tasks), default=0)
 
 

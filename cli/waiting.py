@@ -1,4 +1,4 @@
-"""What the CLI shows while a request to a JobManager is unanswered: first that it waits, then what it waits for."""
+"""What the CLI shows while a request to a JobManager is pending: first that it waits, then what it waits for."""
 
 from __future__ import annotations
 

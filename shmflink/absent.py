@@ -1,4 +1,4 @@
-"""What PyFlink has and this version does not: one table of modules and names, each with its alternative.
+"""What PyFlink has and this version lacks: one table of modules and names, each with its alternative.
 
 Importing such a module, or such a name from an existing module, raises an ImportError that says so. Keys are PyFlink's
 paths without `pyflink.`; a key stands for everything below it. Imports only `sys`, because every `import shmflink`
@@ -60,7 +60,7 @@ ABSENT: dict[str, str] = {
     "datastream.state_backend.PredefinedOptions": f"they are options of RocksDB; {_ROCKSDB}",
     "datastream.state_backend.EmbeddedRocksDBStateBackend.": _ROCKSDB,
     "datastream.state.StateTtlConfig.CleanupStrategies.RocksdbCompactFilterCleanupStrategy": _ROCKSDB,
-    "datastream.state.OperatorStateStore.get_broadcast_state": "see get_broadcast_state() of a function's context",
+    "datastream.state.OperatorStateStore.get_broadcast_state": "use get_broadcast_state() of a function's context",
     "datastream.utils": _INTERNAL,
     "datastream.window.CountWindowSerializer": _INTERNAL,
     "datastream.window.GlobalWindowSerializer": _INTERNAL,
@@ -87,7 +87,7 @@ ABSENT: dict[str, str] = {
     "datastream.connectors.KafkaSource": _KAFKA,
     "datastream.connectors.Semantic": _KAFKA,
     "datastream.connectors.file_system.FileSink.get_transformer": _JVM,
-    "datastream.data_stream.CachedDataStream": "write the stream to files by sink_to(), and read them",
+    "datastream.data_stream.CachedDataStream": "write the stream to files with sink_to(), and read these",
     "datastream.formats.avro.AvroInputFormat.get_produced_type": _JVM,
     "datastream.formats.avro.AvroRowDeserializationSchema": _ROW_SCHEMAS,
     "datastream.formats.avro.AvroRowSerializationSchema": _ROW_SCHEMAS,
@@ -111,7 +111,7 @@ ABSENT: dict[str, str] = {
 
 
 def why_absent(path: str) -> str | None:
-    """Why `path`, without `shmflink.`, does not exist; None unless it is a name of PyFlink's that is absent."""
+    """Why PyFlink's `path`, without `shmflink.`, is absent here; None if PyFlink has no such name."""
     parts = path.split(".")
     for count in range(len(parts), 0, -1):
         key = ".".join(parts[:count])
@@ -122,7 +122,9 @@ def why_absent(path: str) -> str | None:
 
 
 def names_absent(module: str) -> Callable[[str], Never]:
-    """A `__getattr__` for a module: raises an ImportError with the reason for names of PyFlink's that are absent."""
+    """A `__getattr__` for a module: raises an ImportError with the reason for names that PyFlink has and shmflink
+    lacks.
+    """
 
     def lookup(name: str) -> Never:
         reason = None if name.startswith("__") else why_absent(f"{module.partition('.')[2]}.{name}")

@@ -1,6 +1,6 @@
 """What a user imports, with PyFlink's module and class names (`pyflink.common`): types, time, configuration.
 
-Imports everything below; nothing of shmflink but `testing` and the command line imports it.
+Imports everything below. Within shmflink, only `testing` and the command line import it.
 """
 
 from __future__ import annotations
@@ -109,5 +109,5 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    """What completion shows."""
+    """The names that completion offers."""
     return __all__

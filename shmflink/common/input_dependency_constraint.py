@@ -8,7 +8,7 @@ __all__ = ["InputDependencyConstraint"]
 
 
 class InputDependencyConstraint(Enum):
-    """PyFlink's leftover of the DataSet API: nothing takes it, there or here."""
+    """A leftover of the DataSet API: nothing accepts it, neither in PyFlink nor here."""
 
     ANY = 0
     ALL = 1

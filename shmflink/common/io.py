@@ -10,10 +10,10 @@ __all__ = ["InputFormat"]
 
 
 class InputFormat:
-    """PyFlink's wrapper of an input format of Java's: always an error here."""
+    """PyFlink's wrapper of a Java input format: always raises an error here."""
 
     def __init__(self, j_input_format: Any) -> None:
         raise UsageError(
-            f"{type(self).__name__}({j_input_format!r}): there is no JVM, so Java's input formats do not exist; use "
+            f"{type(self).__name__}({j_input_format!r}): there is no JVM to run Java input formats; use "
             "env.from_source() with a source of shmflink.datastream.connectors"
         )

@@ -25,7 +25,7 @@ class RestartStrategyConfiguration:
         return "Cluster level default restart strategy"
 
     def to_configuration(self) -> Configuration:
-        """*shmflink only.* The options that say the same."""
+        """*shmflink only.* The options that have the same meaning."""
         return Configuration()
 
 
@@ -45,7 +45,7 @@ def _configured(*pairs: tuple[Option[object], object]) -> Configuration:
     configuration = Configuration()
     for option, value in pairs:
         text = option.write(value)
-        option.parse(text)  # says what is wrong with the value
+        option.parse(text)  # raises the error that explains the value
         configuration.set_string(option.key, text)
     return configuration
 
@@ -55,7 +55,7 @@ class RestartStrategies:
 
     @dataclass(frozen=True)
     class NoRestartStrategyConfiguration(RestartStrategyConfiguration):
-        """The first failure is the last."""
+        """The first failure fails the job."""
 
         def get_description(self) -> str:
             return "Restart deactivated."
@@ -65,7 +65,7 @@ class RestartStrategies:
 
     @dataclass(frozen=True)
     class FallbackRestartStrategyConfiguration(RestartStrategyConfiguration):
-        """As the cluster is configured."""
+        """The strategy that the cluster's configuration sets."""
 
     @dataclass(frozen=True)
     class FixedDelayRestartStrategyConfiguration(RestartStrategyConfiguration):
@@ -93,7 +93,7 @@ class RestartStrategies:
 
     @dataclass(frozen=True)
     class FailureRateRestartStrategyConfiguration(RestartStrategyConfiguration):
-        """The job fails for good with more failures than `max_failure_rate` in an interval."""
+        """The job fails permanently after more than `max_failure_rate` failures in one interval."""
 
         max_failure_rate: int
         failure_interval: int | timedelta

@@ -23,4 +23,4 @@ __all__ = [
 ]
 
 RowDataBulkWriterFactory = BulkWriterFactory
-"""PyFlink's name for a factory that takes rows of the Table API: here all take columns."""
+"""PyFlink's name for a factory that accepts rows of the Table API; here all factories accept columns."""

@@ -14,7 +14,8 @@ __all__ = ["TypeSerializer", "VoidNamespaceSerializer"]
 class TypeSerializer(TakesTypeParameters, ABC, Generic[T]):
     """Writes a value to a stream of bytes and reads it back. Equal by class.
 
-    PyFlink asks window assigners for that of their windows; here windows are kept without one, so it is not called.
+    PyFlink asks a window assigner for the serializer of its windows. shmflink stores windows without one and never
+    calls it.
     """
 
     @abstractmethod
@@ -36,7 +37,7 @@ class TypeSerializer(TakesTypeParameters, ABC, Generic[T]):
 
 
 class VoidNamespaceSerializer(TypeSerializer[bytes]):
-    """Of no value at all."""
+    """Serializes no value."""
 
     def serialize(self, element: object, stream: BytesIO) -> None:
         """Writes nothing."""

@@ -1,6 +1,6 @@
 """Options of checkpoints, savepoints, recovery and high availability; part of `options.OPTIONS`.
 
-Also lists the Flink options that are refused because shmflink lacks what they ask for.
+Also lists the Flink options that are refused because shmflink lacks the feature that they request.
 """
 
 from __future__ import annotations
@@ -283,4 +283,6 @@ REFUSED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "state.backend.type": (("hashmap",), "state is kept in memory, written incrementally to the checkpoint folder"),
     "state.backend": (("hashmap",), "state is kept in memory, written incrementally to the checkpoint folder"),
 }
-"""Refused options of Flink: the (lower-case) values that request nothing and pass; the reason given for all others."""
+"""Refused options of Flink: the (lower-case) values that request nothing and pass, and the reason that refuses all
+others.
+"""

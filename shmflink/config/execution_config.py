@@ -59,7 +59,7 @@ class ExecutionConfig:
         return self._set(options.AUTO_WATERMARK_INTERVAL, interval)
 
     def enable_object_reuse(self) -> ExecutionConfig:
-        """Functions hand over the objects that they return, without copies: see `pipeline.object-reuse`."""
+        """Operators pass the objects that functions return on without copying them: see `pipeline.object-reuse`."""
         return self._set(options.OBJECT_REUSE, True)
 
     def disable_object_reuse(self) -> ExecutionConfig:
@@ -100,7 +100,7 @@ class ExecutionConfig:
         return self._get(SNAPSHOT_COMPRESSION)
 
     def get_global_job_parameters(self) -> dict[str, str]:
-        """What every function finds with `RuntimeContext.get_job_parameter`."""
+        """The parameters that every function can read with `RuntimeContext.get_job_parameter`."""
         parameters = self._get(options.GLOBAL_JOB_PARAMETERS)
         return parameters or {}
 

@@ -267,7 +267,7 @@ _REFUSED: Final = {**REFUSED, **PYTHON_REFUSED}
 def _check_not_refused(key: str, text: str, where: str) -> None:
     harmless, reason = _REFUSED.get(key, ((text.lower(),), ""))
     if text.strip().lower() not in harmless:
-        raise ConfigurationError(f"{where}: {key} = '{text}' is not possible: {reason}")
+        raise ConfigurationError(f"{where}: {key} = '{text}' is not supported: {reason}")
 
 
 def _known(key: str) -> Option[object] | None:
@@ -291,7 +291,7 @@ def refuse_unknown(keys: Iterable[str], where: str) -> list[str]:
     for key in keys:
         if _known(key) is not None:
             continue
-        if key in _REFUSED:  # with a value that asks for nothing, as `validate` has found
+        if key in _REFUSED:  # its value requests nothing: `validate` has checked it
             continue
         if is_of_flink(key, OPTIONS):
             ignored.append(key)

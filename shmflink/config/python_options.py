@@ -55,4 +55,4 @@ PYTHON_REFUSED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "python.pythonpath": ((), _PATHS),
     "python.operator-chaining.enabled": (("true",), "set pipeline.operator-chaining.enabled to false"),
 }
-"""PyFlink's options for what is asked for under another name here, as `checkpoint_options.REFUSED`."""
+"""PyFlink's options that have another name here; the same form as `checkpoint_options.REFUSED`."""

@@ -1,4 +1,4 @@
-"""Checks arguments of stream methods where they are given; errors say what to write instead."""
+"""Checks arguments of stream methods when the method is called; errors say what to write instead."""
 
 from __future__ import annotations
 
@@ -35,36 +35,38 @@ _METHODS: Final = {
 
 
 def check_function(func: Any, kind: type | None, message: str) -> None:
-    """Passes callables and objects of `kind`.
+    """Accepts callables and objects of `kind`.
 
     Raises:
         TypeError: `message`, with what was given.
     """
     if isinstance(func, type) and issubclass(func, Function):
-        raise TypeError(f"{message}, got the class {func.__name__}: make an object of it, {func.__name__}()")
+        raise TypeError(f"{message}, got the class {func.__name__}: pass an object of it, {func.__name__}()")
     if isinstance(func, Node):
-        raise TypeError(f"{message}; `{func}` is an expression: filter(), select() and with_columns() take those")
+        raise TypeError(
+            f"{message}; `{func}` is an expression: filter(), select() and with_columns() accept expressions"
+        )
     if callable(func) or (kind is not None and isinstance(func, kind)):
         return
     if isinstance(func, str):
-        raise TypeError(f"{message}, got {func!r}: filter() takes an expression, too, such as col('x') > 3")
+        raise TypeError(f"{message}, got {func!r}: filter() also accepts an expression, such as col('x') > 3")
     raise TypeError(f"{message}, got {func!r}")
 
 
 def check_key_selector(key_selector: Any) -> None:
-    """Passes callables and KeySelectors; raises TypeError."""
+    """Accepts callables and KeySelectors; otherwise raises TypeError."""
     check_function(
         key_selector, KeySelector, "Parameter key_selector should be type of KeySelector or a callable function."
     )
 
 
 def what_instead(given: Any, of_path: str) -> str:
-    """What was given instead of a source or sink, and what to write; `of_path` says how to make one from a path."""
+    """What was given instead of a source or sink, and what to write; `of_path`: the call that makes one from a path."""
     if isinstance(given, str | os.PathLike):
         path = os.fspath(given)
-        return f"got the path {path!r}: write {of_path.format(repr(path))}, or the method of another format"
+        return f"got the path {path!r}: write {of_path.format(repr(path))}, or use the method of another format"
     if isinstance(given, type):
-        return f"got the class {given.__name__}: make an object of it"
+        return f"got the class {given.__name__}: pass an object of it"
     if callable(getattr(given, "build", None)):
         return f"got {type(given).__name__}: call its build()"
     return f"got {given!r:.120}"
@@ -82,7 +84,7 @@ def checked_type(declared: Any) -> TypeInformation | None:
 
 
 def check_process_function(func: Any, kinds: type | tuple[type, ...], method: str = "process_element") -> None:
-    """Passes objects of these classes, and what has their method.
+    """Accepts objects of these classes, and objects that have their method.
 
     Raises:
         TypeError: it is something else.
@@ -94,11 +96,11 @@ def check_process_function(func: Any, kinds: type | tuple[type, ...], method: st
 
 
 def check_partitioner(partitioner: Any) -> None:
-    """Passes callables and Partitioners.
+    """Accepts callables and Partitioners.
 
     Raises:
         TypeError: it is something else.
-        JobGraphError: it wants to be opened or closed.
+        JobGraphError: it overrides `open` or `close`.
     """
     message = "Parameter partitioner should be type of Partitioner or a callable function."
     check_function(partitioner, Partitioner, message)
@@ -107,19 +109,19 @@ def check_partitioner(partitioner: Any) -> None:
     if isinstance(partitioner, Partitioner) and (kind.open is not Function.open or kind.close is not Function.close):
         raise JobGraphError(
             f"partition_custom(): {kind.__name__} overrides open() or close(), which are not called for a "
-            "partitioner; make what it needs at the first call of partition()"
+            "partitioner; create what it needs in the first call of partition()"
         )
 
 
 def check_data(data: Any, method: str) -> None:
-    """Passes what can be iterated over, except a stream, whose rows a job makes, and a table that iterates by column.
+    """Accepts iterables, except a stream, whose rows only a job computes, and a table, which iterates over its columns.
 
     Raises:
         TypeError: it is something else.
     """
     kind = type(data)
     if isinstance(data, SaysWhatIsMissing):
-        raise TypeError(f"{method}() takes data, got a {kind.__name__}: continue with its own methods")
+        raise TypeError(f"{method}() takes data, got a {kind.__name__}: call the methods of that stream")
     package = kind.__module__.partition(".")[0]
     instead = _METHODS.get((package, kind.__name__))
     if instead is not None and instead != method:
@@ -129,12 +131,12 @@ def check_data(data: Any, method: str) -> None:
 
 
 def check_frame(frame: Any, package: str, method: str) -> None:
-    """Passes a DataFrame of this package.
+    """Accepts a DataFrame of this package.
 
     Raises:
         TypeError: it is something else, for example a lazy frame.
     """
-    module = sys.modules.get(package)  # who has a frame has imported its package
+    module = sys.modules.get(package)  # a program that holds a frame has imported the package
     if module is not None and isinstance(frame, module.DataFrame):
         return
     kind = type(frame)
@@ -148,8 +150,8 @@ def join_keys(
     """The key columns of both sides.
 
     Raises:
-        TypeError: neither form is whole, or both are given; something is no name.
-        ValueError: there is no column, or the sides have different numbers of columns.
+        TypeError: neither form is complete, or both are given; a key is not a name.
+        ValueError: there is no key column, or the sides have different numbers of key columns.
     """
     if (on is None) == (left_on is None or right_on is None) or (on is not None and (left_on or right_on)):
         raise TypeError('join(): give on="name" or on=["a", "b"], or both left_on= and right_on=')
@@ -163,5 +165,7 @@ def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
     names = (columns,) if isinstance(columns, str) else tuple(columns or ())
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"join(): keys are names of columns, got {name!r}; with_columns() computes one first")
+            raise TypeError(
+                f"join(): keys are names of columns, got {name!r}; compute a column with with_columns() first"
+            )
     return names

@@ -1,4 +1,4 @@
-"""Calls of coroutines for each element (`pyflink.datastream.async_data_stream`)."""
+"""Calls a coroutine for each element (`pyflink.datastream.async_data_stream`)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _NO_RETRY = NoRetryStrategy()
 
 
 class AsyncDataStream:
-    """Lookups, model calls and requests that take time, many at once.
+    """Slow lookups, model calls and requests, many of them in flight at once.
 
-    At most `capacity` calls of each subtask are in flight; then its input waits. `timeout` limits all attempts of one
-    element; 0 means no limit. Event time, watermarks and checkpoints work as everywhere; no result crosses a watermark.
+    Each subtask has at most `capacity` calls in flight; then its input waits. `timeout` limits all attempts for one
+    element together; 0 means no limit. Event time, watermarks and checkpoints work as in every operator; no result
+    overtakes a watermark.
     """
 
     @staticmethod
@@ -36,7 +37,7 @@ class AsyncDataStream:
         capacity: int = 100,
         output_type: TypeInformation | pa.Schema | None = None,
     ) -> DataStream:
-        """Results leave as soon as they are there."""
+        """Emits each result as soon as it is available."""
         return _wait("unordered_wait", data_stream, async_function, timeout, _NO_RETRY, capacity, output_type)
 
     @staticmethod
@@ -48,7 +49,7 @@ class AsyncDataStream:
         capacity: int = 100,
         output_type: TypeInformation | pa.Schema | None = None,
     ) -> DataStream:
-        """Results leave as soon as they are there; calls are tried again as the strategy says."""
+        """Emits each result as soon as it is available; retries calls as the strategy says."""
         name = "unordered_wait_with_retry"
         return _wait(name, data_stream, async_function, timeout, async_retry_strategy, capacity, output_type)
 
@@ -60,7 +61,7 @@ class AsyncDataStream:
         capacity: int = 100,
         output_type: TypeInformation | pa.Schema | None = None,
     ) -> DataStream:
-        """Results leave in the order of the elements."""
+        """Emits results in the order of the elements."""
         return _wait("ordered_wait", data_stream, async_function, timeout, _NO_RETRY, capacity, output_type)
 
     @staticmethod
@@ -72,7 +73,7 @@ class AsyncDataStream:
         capacity: int = 100,
         output_type: TypeInformation | pa.Schema | None = None,
     ) -> DataStream:
-        """Results leave in the order of the elements; calls are tried again as the strategy says."""
+        """Emits results in the order of the elements; retries calls as the strategy says."""
         name = "ordered_wait_with_retry"
         return _wait(name, data_stream, async_function, timeout, async_retry_strategy, capacity, output_type)
 

@@ -14,10 +14,10 @@ __all__ = ["AsyncBatchFunction", "AsyncFunction"]
 
 
 class AsyncFunction(Function):
-    """One value in, any number out, by a coroutine: many calls are in flight at a time.
+    """One value in, any number out, by a coroutine: many calls are in flight at the same time.
 
-    All calls of a subtask run on one event loop, in a thread of its own; `open` and `close` run there, too. A call that
-    blocks holds up the others. Calls whose results have not left at a checkpoint are made again after a restore.
+    All calls of a subtask, `open` and `close` included, run on one event loop in a separate thread. A call that blocks
+    delays the others. Calls whose results were not yet emitted at a checkpoint are repeated after a restore.
     """
 
     @abstractmethod
@@ -32,8 +32,9 @@ class AsyncFunction(Function):
 class AsyncBatchFunction(Function):
     """*shmflink only.* Whole record batches in and out, by a coroutine: bulk lookups, model inference.
 
-    Batch sizes are the engine's choice and must not matter. `capacity` counts batches. Timestamps stay when one batch
-    of as many rows comes back. Calls whose results have not left at a checkpoint are made again after a restore.
+    shmflink chooses the sizes of batches; results must not depend on them. `capacity` counts batches. Timestamps are
+    kept if the result is one batch with the same number of rows. Calls whose results were not yet emitted at a
+    checkpoint are repeated after a restore.
     """
 
     @abstractmethod

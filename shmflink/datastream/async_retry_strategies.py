@@ -1,4 +1,4 @@
-"""When calls of an AsyncFunction are tried again (`pyflink.datastream.async_retry_strategies`)."""
+"""When calls of an AsyncFunction are retried (`pyflink.datastream.async_retry_strategies`)."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ ExceptionPredicate = Callable[[Exception], bool]
 
 
 class AsyncRetryPredicate(ABC):
-    """Which results and exceptions are tried again."""
+    """Which results and exceptions cause a retry."""
 
     @abstractmethod
     def result_predicate(self) -> ResultPredicate | None:
-        """True for a result that is tried again; None: no result is."""
+        """True for a result that causes a retry; None: no result does."""
 
     @abstractmethod
     def exception_predicate(self) -> ExceptionPredicate | None:
-        """True for an exception that is tried again; None: no exception is."""
+        """True for an exception that causes a retry; None: no exception does."""
 
 
 class AsyncRetryStrategy(ABC):
-    """Whether and when a call is tried again. Each value has a copy of its own, from its second attempt on."""
+    """Whether and when a call is retried. Each value gets its own copy of the strategy at its second attempt."""
 
     @abstractmethod
     def can_retry(self, current_attempts: int) -> bool:
-        """Whether there may be another attempt after this many, 1 after the first."""
+        """Whether another attempt may follow after `current_attempts` attempts."""
 
     @abstractmethod
     def get_backoff_time_millis(self, current_attempts: int) -> int:
@@ -46,11 +46,11 @@ class AsyncRetryStrategy(ABC):
 
     @abstractmethod
     def get_retry_predicate(self) -> AsyncRetryPredicate:
-        """What is tried again."""
+        """What causes a retry."""
 
     @staticmethod
     def no_restart() -> AsyncRetryStrategy:
-        """Nothing is tried again."""
+        """No retry."""
         return NoRetryStrategy()
 
     @staticmethod
@@ -84,7 +84,7 @@ class RetryPredicate(AsyncRetryPredicate):
     def __init__(
         self, result_predicate: ResultPredicate | None, exception_predicate: ExceptionPredicate | None
     ) -> None:
-        """Raises TypeError if one of them is no function of one argument."""
+        """Raises TypeError unless each is None or a function of one argument."""
         self._result_predicate = _of_one_argument(result_predicate, "result_predicate")
         self._exception_predicate = _of_one_argument(exception_predicate, "exception_predicate")
 
@@ -96,7 +96,7 @@ class RetryPredicate(AsyncRetryPredicate):
 
 
 class NoRetryStrategy(AsyncRetryStrategy):
-    """Nothing is tried again."""
+    """No retry."""
 
     def can_retry(self, current_attempts: int) -> bool:
         return False
@@ -109,7 +109,7 @@ class NoRetryStrategy(AsyncRetryStrategy):
 
 
 class FixedDelayRetryStrategy(AsyncRetryStrategy):
-    """The same delay before each retry. `max_attempts` counts the retries: 3 are 4 calls."""
+    """The same delay before each retry. `max_attempts` counts the retries: 3 means up to 4 calls."""
 
     def __init__(
         self,
@@ -137,9 +137,9 @@ class FixedDelayRetryStrategy(AsyncRetryStrategy):
 
 
 class ExponentialBackoffDelayRetryStrategy(AsyncRetryStrategy):
-    """`initial_delay`, then `multiplier` times the last one, up to `max_retry_delay`.
+    """The first delay is `initial_delay`; each further one is `multiplier` times the last, at most `max_retry_delay`.
 
-    `max_attempts` counts the retries: 3 are 4 calls.
+    `max_attempts` counts the retries: 3 means up to 4 calls.
     """
 
     def __init__(
@@ -195,9 +195,9 @@ def _of_one_argument(predicate: Callable[..., bool] | None, name: str) -> Callab
         inspect.signature(predicate).bind(None)
     except TypeError as error:
         raise TypeError(
-            f"{name} is called with one argument, {error}: bind the others, for example "
+            f"{name} is called with one argument, {error}: bind the other arguments, for example "
             "partial(exception_type_predicate, expected_error_type=ValueError)"
         ) from None
     except ValueError:
-        pass  # a builtin that tells nothing of its arguments
+        pass  # a builtin without a signature
     return predicate

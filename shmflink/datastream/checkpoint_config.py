@@ -29,7 +29,7 @@ class CheckpointConfig:
     """
 
     def __init__(self, configuration: Configuration) -> None:
-        """Made by an environment, not by users."""
+        """Created by an environment, not by users."""
         self._configuration = configuration
 
     def is_checkpointing_enabled(self) -> bool:
@@ -73,18 +73,18 @@ class CheckpointConfig:
         return self._set(options.MAX_CONCURRENT_CHECKPOINTS, max_concurrent_checkpoints)
 
     def is_fail_on_checkpointing_errors(self) -> bool:
-        """Whether the first checkpoint that fails makes the job fail (and restart)."""
+        """Whether the first failed checkpoint fails the job (which then restarts)."""
         return self.get_tolerable_checkpoint_failure_number() == 0
 
     def set_fail_on_checkpointing_errors(self, fail_on_checkpointing_errors: bool) -> CheckpointConfig:
-        """True: no failure is tolerated; False: any number is."""
+        """True tolerates no failed checkpoint; False tolerates any number."""
         return self.set_tolerable_checkpoint_failure_number(0 if fail_on_checkpointing_errors else _ANY_NUMBER)
 
     def get_tolerable_checkpoint_failure_number(self) -> int:
         return self._get(options.TOLERABLE_FAILED_CHECKPOINTS)
 
     def set_tolerable_checkpoint_failure_number(self, tolerable_checkpoint_failure_number: int) -> CheckpointConfig:
-        """How many in a row may fail before the job fails (and restarts)."""
+        """How many checkpoints in a row may fail before the job fails (and restarts)."""
         return self._set(options.TOLERABLE_FAILED_CHECKPOINTS, tolerable_checkpoint_failure_number)
 
     def set_externalized_checkpoint_retention(
@@ -95,7 +95,7 @@ class CheckpointConfig:
         return self._set(options.EXTERNALIZED_RETENTION, checked.name)
 
     def is_externalized_checkpoints_enabled(self) -> bool:
-        """Whether checkpoints outlive the job in some case."""
+        """Whether checkpoints are kept after the job in at least one case."""
         none = ExternalizedCheckpointRetention.NO_EXTERNALIZED_CHECKPOINTS
         return self.get_externalized_checkpoint_retention() is not none
 
@@ -106,14 +106,16 @@ class CheckpointConfig:
         return self._get(options.UNALIGNED)
 
     def enable_unaligned_checkpoints(self, enabled: bool = True) -> CheckpointConfig:
-        """Barriers overtake data, which becomes part of the checkpoint. Needs EXACTLY_ONCE, one at a time."""
+        """Barriers overtake data, which becomes part of the checkpoint. Needs EXACTLY_ONCE and one checkpoint at a
+        time.
+        """
         return self._set(options.UNALIGNED, bool(enabled))
 
     def disable_unaligned_checkpoints(self) -> CheckpointConfig:
         return self.enable_unaligned_checkpoints(False)
 
     def set_aligned_checkpoint_timeout(self, alignment_timeout: Duration) -> CheckpointConfig:
-        """With unaligned checkpoints: each begins aligned and goes on unaligned after so long; 0 = begins so."""
+        """Unaligned checkpoints begin aligned and become unaligned after this time; 0 = unaligned at once."""
         if not isinstance(alignment_timeout, Duration):
             raise TypeError(f"set_aligned_checkpoint_timeout() takes a Duration, got {alignment_timeout!r}")
         return self._set(options.ALIGNED_CHECKPOINT_TIMEOUT, alignment_timeout.to_millis())
@@ -130,7 +132,7 @@ class CheckpointConfig:
         return self.get_aligned_checkpoint_timeout()
 
     def set_force_unaligned_checkpoints(self, force_unaligned_checkpoints: bool = True) -> CheckpointConfig:
-        """Changes nothing here: unaligned checkpoints work for every graph."""
+        """Accepted for compatibility with Flink; has no effect: unaligned checkpoints work for every job graph."""
         return self._set(options.UNALIGNED_FORCED, bool(force_unaligned_checkpoints))
 
     def is_force_unaligned_checkpoints(self) -> bool:
@@ -146,7 +148,7 @@ class CheckpointConfig:
             raise TypeMismatchError(
                 f"{option.key}: {value!r} is not of the type that this method takes; times are whole numbers, in ms"
             ) from None
-        option.parse(text)  # says what is wrong with the value
+        option.parse(text)  # raises the error that explains the value
         self._configuration.set_string(option.key, text)
         return self
 

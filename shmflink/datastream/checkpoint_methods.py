@@ -1,4 +1,4 @@
-"""Methods of the environment that are about checkpoints."""
+"""Methods of the environment for checkpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CheckpointMethods:
         return CheckpointConfig(self._configuration)
 
     def enable_checkpointing(self, interval: int, mode: CheckpointingMode | None = None) -> Self:
-        """A checkpoint every `interval` ms, at least 10; after a failure the job goes on from the last one."""
+        """Triggers a checkpoint every `interval` ms, at least 10; after a failure the job resumes from the last one."""
         config = self.get_checkpoint_config().set_checkpoint_interval(interval)
         if mode is not None:
             config.set_checkpointing_mode(mode)
@@ -51,7 +51,7 @@ class CheckpointMethods:
         return self.get_checkpoint_config().is_force_unaligned_checkpoints()
 
     def set_default_savepoint_directory(self, directory: str) -> Self:
-        """Where savepoints go whose request names no folder."""
+        """The folder for savepoints whose request names none."""
         self._configuration.set_string(SAVEPOINT_DIRECTORY.key, directory)
         return self
 
@@ -60,12 +60,12 @@ class CheckpointMethods:
         return directory
 
     def enable_changelog_state_backend(self, enabled: bool) -> Self:
-        """Accepted for compatibility with Flink; has no effect: checkpoints always hold only the changes."""
+        """Accepted for compatibility with Flink; has no effect: checkpoints always contain only the changes."""
         self._configuration.set_boolean(STATE_CHANGELOG_KEY, enabled)
         return self
 
     def is_changelog_state_backend_enabled(self) -> bool | None:
-        """What was set; None where nothing was."""
+        """The value that was set; None if none was."""
         if not self._configuration.contains_key(STATE_CHANGELOG_KEY):
             return None
         return self._configuration.get_boolean(STATE_CHANGELOG_KEY, False)

@@ -1,6 +1,6 @@
 """Where checkpoints are kept (PyFlink: `pyflink.datastream.checkpoint_storage`).
 
-As in PyFlink 2, nothing takes these objects: the options `execution.checkpointing.storage` and
+As in PyFlink 2, no method accepts these objects: the options `execution.checkpointing.storage` and
 `execution.checkpointing.dir` decide.
 """
 
@@ -21,7 +21,9 @@ class CheckpointStorage:
 
 
 class JobManagerCheckpointStorage(CheckpointStorage):
-    """No folder of one's own. Flink keeps state in its JobManager's memory; here it lies in the user's state folder."""
+    """No folder is set. Flink keeps checkpoints in its JobManager's memory; shmflink keeps them in the user's state
+    folder.
+    """
 
     DEFAULT_MAX_STATE_SIZE: ClassVar = 5 * 1024 * 1024
 
@@ -33,7 +35,7 @@ class JobManagerCheckpointStorage(CheckpointStorage):
         return self._path
 
     def get_max_state_size(self) -> int:
-        """What Flink would allow; there is no limit here."""
+        """The limit that Flink would apply; shmflink has none."""
         return self._max_state_size
 
     def get_savepoint_path(self) -> str | None:
@@ -55,8 +57,8 @@ class FileSystemCheckpointStorage(CheckpointStorage):
         file_state_size_threshold: int | None = None,
         write_buffer_size: int = -1,
     ) -> None:
-        """`checkpoint_path`: `/a/b`, `file:/a/b` or `file:///a/b`; a slash at its end changes nothing.
-        `file_state_size_threshold`: smaller state lies in the metadata file; None = as configured."""
+        """`checkpoint_path`: `/a/b`, `file:/a/b` or `file:///a/b`; a slash at its end has no effect.
+        `file_state_size_threshold`: smaller state goes into the metadata file; None = as configured."""
         if checkpoint_path is None:
             raise ValueError("checkpoint_path must not be None")
         threshold = -1 if file_state_size_threshold is None else file_state_size_threshold
@@ -74,11 +76,11 @@ class FileSystemCheckpointStorage(CheckpointStorage):
         return None
 
     def get_min_file_size_threshold(self) -> int:
-        """Bytes; Flink's default where none was given."""
+        """In bytes; Flink's default if none was given."""
         return 20 * 1024 if self._threshold < 0 else self._threshold
 
     def get_write_buffer_size(self) -> int:
-        """Bytes; Flink's default where none was given. Files are written whole here."""
+        """In bytes; Flink's default if none was given. Has no effect: shmflink writes each file in one piece."""
         return 4096 if self._write_buffer_size < 0 else self._write_buffer_size
 
     def __str__(self) -> str:

@@ -15,11 +15,11 @@ __all__ = ["CloseableIterator"]
 
 
 class CloseableIterator(TakesTypeParameters, Iterator[T]):
-    """Elements of a running job (`pyflink.datastream.data_stream.CloseableIterator`).
+    """The results of a running job (`pyflink.datastream.data_stream.CloseableIterator`).
 
-    Close it, or use it in a `with`: closing before the end cancels the job. *shmflink only:* so does dropping it,
-    because nobody can read the rest. When the job fails, `next` raises its JobExecutionError after the elements that
-    came before.
+    Close it, or use it in a `with` statement: closing before the end cancels the job. *shmflink only:* dropping the
+    last reference cancels the job, too, because nobody can read the rest. When the job fails, `next` first returns the
+    remaining elements and then raises the JobExecutionError.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class CloseableIterator(TakesTypeParameters, Iterator[T]):
         if os.getpid() != self._pid:
             raise UsageError(
                 f"the results belong to the process that ran the job (pid {self._pid}); this one (pid {os.getpid()}) "
-                "was forked from it: read them there"
+                "was forked from it: read them in that process"
             )
         try:
             return next(self._elements)
@@ -57,11 +57,11 @@ class CloseableIterator(TakesTypeParameters, Iterator[T]):
             raise
 
     def close(self) -> None:
-        """Frees what the job holds; cancels it where it still runs. Idempotent."""
+        """Frees the job's resources; cancels the job if it still runs. Idempotent."""
         if not self._is_closed:
             self._is_closed = True
             self._finalizer.detach()
-            if os.getpid() == self._pid:  # in a fork the job is the parent's
+            if os.getpid() == self._pid:  # after a fork the job still belongs to the parent
                 self._on_close()
 
     def __enter__(self) -> Self:

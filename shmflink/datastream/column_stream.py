@@ -1,8 +1,8 @@
-"""Methods of streams that work on whole columns. All of it *shmflink only*.
+"""Methods of streams that work on whole columns. All of them are *shmflink only*.
 
-Types are known when the program is built, so every method checks its expressions at once and says which line of the
-program does not fit. Nothing here converts rows: a per-record function in between gets `Row`s, and what it returns
-needs a declared `output_type` before columns can be used again.
+Types are known when the program is built, so every method checks its expressions at once, and an error names the line
+of the program. A per-record function in between receives `Row`s; it must declare an `output_type` before the following
+methods can use columns again.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ __all__ = ["ColumnStream"]
 
 
 class ColumnStream(RecordedStream[S]):
-    """A stream whose declared type may have columns."""
+    """Methods of streams whose declared type has columns."""
 
     @property
     def schema(self) -> pa.Schema:
         """*shmflink only.* Names and Arrow types of the columns.
 
         Raises:
-            TypeMismatchError: they are not known here.
+            TypeMismatchError: the stream has no declared columns.
         """
         return self._schema_for("schema")
 
     def print_schema(self) -> None:
-        """*shmflink only.* Writes the columns to standard output, one in a line."""
+        """*shmflink only.* Prints the columns, one per line."""
         lines = [f"{field.name}: {field.type}" for field in self.schema]
         sys.stdout.write("\n".join(lines) + "\n")
 
     def select(self, *columns: str | Expression, **named: Expression) -> S:
-        """*shmflink only.* Only these columns: names, expressions (`.alias()` names them), `name=expression`.
+        """*shmflink only.* Keeps only these columns: names, expressions (`.alias()` names them), `name=expression`.
 
         >>> ds.select("user", col("price").cast(pa.int32()).alias("whole"), big=col("price") > 100)
         """
@@ -53,16 +53,16 @@ class ColumnStream(RecordedStream[S]):
         return self._select("Select", pairs, described(pairs))
 
     def with_columns(self, *columns: Expression, **named: Expression) -> S:
-        """*shmflink only.* All columns and these; one of the same name is replaced where it stands.
+        """*shmflink only.* Adds these columns to the stream; replaces a column of the same name in its position.
 
-        Every expression sees the columns as they come in.
+        Every expression refers to the input columns, not to those that the same call adds.
         """
         pairs = named_expressions("with_columns", columns, named, needs_names=True)
         kept = columns_as_they_are(self._schema_for("with_columns").names)
         return self._select("WithColumns", {**kept, **pairs}, described(pairs))
 
     def drop(self, *names: str) -> S:
-        """*shmflink only.* All columns but these.
+        """*shmflink only.* Removes these columns.
 
         Raises:
             TypeMismatchError: there is no such column, or none is left.
@@ -76,7 +76,7 @@ class ColumnStream(RecordedStream[S]):
         return self._select("Drop", columns_as_they_are(kept), ", ".join(names))
 
     def rename(self, names: Mapping[str, str] | None = None, **new_names: str) -> S:
-        """*shmflink only.* The same columns under other names: `{old: new}`, or `old="new"`."""
+        """*shmflink only.* Renames columns: `{old: new}`, or `old="new"`."""
         renamed = {**(names or {}), **new_names}
         schema = self._schema_for("rename")
         self.check_columns(tuple(renamed))
@@ -87,8 +87,8 @@ class ColumnStream(RecordedStream[S]):
     def explode(self, column: str | Expression, *, outer: bool = False) -> S:
         """*shmflink only.* A row for each element of an array column; the other columns are repeated.
 
-        A column's name replaces the array by its elements; an expression with an alias adds a column beside the
-        others. A row whose array is null or empty vanishes; with `outer` it stays, with null as its element.
+        The name of a column replaces the array by its elements; an expression with an alias adds a column. A row whose
+        array is null or empty is dropped; with `outer` it is kept, with null as its element.
 
         >>> ds.explode(col("line").split(" ").alias("word")).key_by("word").aggregate(n=count())
         """
@@ -98,8 +98,8 @@ class ColumnStream(RecordedStream[S]):
     def as_columns(self, schema: pa.Schema | TypeInformation) -> S:
         """*shmflink only.* Declares the columns of the elements of a stream that has no declared type.
 
-        Elements are `Row`s, tuples, dicts or record batches; a scalar is the one column of a schema of one. Values are
-        checked and cast while the job runs; one that does not fit stops it.
+        Elements are `Row`s, tuples, dicts or record batches, or scalars for a schema with one column. Values are
+        checked and cast while the job runs; a value that does not fit fails the job.
         """
         declared = schema if isinstance(schema, TypeInformation) else ColumnsTypeInfo(schema)
         columns = schema_of(declared)
@@ -112,26 +112,26 @@ class ColumnStream(RecordedStream[S]):
     def aggregate(self, *aggregates: Expression, **named: Expression) -> S:
         """*shmflink only.* One row over all rows of the stream, e.g. `ds.aggregate(n=count(), top=col("price").max)`.
 
-        BATCH: one row at the end, also of an empty input. STREAMING: the new row after each batch, an update.
+        BATCH: one row at the end, even if the input is empty. STREAMING: after each batch the new row, as an update.
         """
         pairs = named_expressions("aggregate", aggregates, named, aggregates=True)
         return self.record(Aggregate((), tuple(pairs.items())))
 
     def distinct(self, *columns: str | Expression) -> S:
-        """*shmflink only.* Each combination of these columns once, without the other columns. Default: all columns.
+        """*shmflink only.* Each distinct combination of these columns, without the other columns. Default: all columns.
 
-        STREAMING: as soon as it occurs. BATCH: at the end.
+        STREAMING emits a combination at its first occurrence, BATCH at the end.
         """
         schema = self._schema_for("distinct")
         keys = named_expressions("distinct", columns or tuple(schema.names), {})
         return self.record(Aggregate(tuple(keys.items()), ()))
 
     def final(self) -> S:
-        """*shmflink only.* Only the last row of each key, when the input has ended; in STREAMING mode, too.
+        """*shmflink only.* Only the last row of each key, when the input has ended; also in STREAMING mode.
 
-        For what does not accept updates, such as a second `aggregate()`. The aggregates in front of it hold their rows
-        back until the end of their input, which must be bounded; windows with allowed lateness until no row can change
-        them. In BATCH mode, rows are always final.
+        Use it in front of a consumer that does not accept updates, such as a second `aggregate()`. The aggregates
+        before it emit their rows only at the end of their input, which must be bounded; windows with allowed lateness
+        as soon as no row can change them. In BATCH mode, rows are always final.
 
         >>> routes = flights.key_by("origin", "destination").aggregate(n=count()).final()
         >>> busiest = routes.key_by("origin").aggregate(top=col("destination").top_n(3, col("n")))
@@ -139,14 +139,14 @@ class ColumnStream(RecordedStream[S]):
         return self.record(Final())
 
     def updates(self) -> S:
-        """*shmflink only.* Every update as a row of its own: a log of changes.
+        """*shmflink only.* Every update as a separate row: a log of changes.
 
         In BATCH mode, there are only final rows.
         """
         return self.record(EveryUpdate())
 
     def in_columns(self, method: str) -> S:
-        """*shmflink only.* The stream as columns: itself if its elements are."""
+        """*shmflink only.* The stream as columns; the stream itself if its elements already are columns."""
         schema = self._schema_for(method)
         if isinstance(self.declared_type, ColumnsTypeInfo):
             return self.environment.stream_of(self.recorded)
@@ -159,5 +159,5 @@ class ColumnStream(RecordedStream[S]):
         return schema_of(columns_type(self.declared_type, method))
 
     def check_columns(self, names: tuple[str, ...]) -> None:
-        """Raises TypeMismatchError where there is no such column."""
+        """Raises TypeMismatchError if there is no such column."""
         ex.bind([ex.col(name) for name in names], self.schema)

@@ -1,4 +1,4 @@
-"""What can be done with two streams together, keyed or not."""
+"""Operations on two connected streams, keyed or not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["BroadcastConnected", "Connected"]
 
 
 class Connected(SaysWhatIsMissing, Generic[S]):
-    """Two streams of any types whose functions share state."""
+    """Two streams of any types; the function for both shares state."""
 
     ADVICE: ClassVar[Mapping[str, str]] = synonyms.CONNECTED
 
@@ -39,19 +39,19 @@ class Connected(SaysWhatIsMissing, Generic[S]):
         self._second = second
 
     def map(self, func: CoMapFunction, output_type: TypeInformation | None = None) -> S:
-        """One element out for each of both streams."""
+        """One element out for each element of either stream."""
         check_process_function(func, CoMapFunction, "map1")
         return self._first.record(CoMap(func, checked_type(output_type)), self._second.recorded)
 
     def flat_map(self, func: CoFlatMapFunction, output_type: TypeInformation | None = None) -> S:
-        """Any number of elements out for each of both streams."""
+        """Any number of elements out for each element of either stream."""
         check_process_function(func, CoFlatMapFunction, "flat_map1")
         return self._first.record(CoFlatMap(func, checked_type(output_type)), self._second.recorded)
 
     def process(
         self, func: CoProcessFunction | KeyedCoProcessFunction, output_type: TypeInformation | None = None
     ) -> S:
-        """A CoProcessFunction, or on keyed streams a KeyedCoProcessFunction, with state and timers."""
+        """Applies a CoProcessFunction, or on keyed streams a KeyedCoProcessFunction, which has state and timers."""
         check_process_function(func, (CoProcessFunction, KeyedCoProcessFunction), "process_element1")
         are_keyed = is_keyed(self._first.node) or is_keyed(self._second.node)
         if not are_keyed and isinstance(func, KeyedCoProcessFunction):
@@ -60,7 +60,7 @@ class Connected(SaysWhatIsMissing, Generic[S]):
 
 
 class BroadcastConnected(SaysWhatIsMissing, Generic[S]):
-    """A stream, keyed or not, and one whose elements every subtask gets."""
+    """A stream, keyed or not, and a broadcast stream, whose elements every subtask receives."""
 
     ADVICE: ClassVar[Mapping[str, str]] = synonyms.CONNECTED
 
@@ -77,7 +77,7 @@ class BroadcastConnected(SaysWhatIsMissing, Generic[S]):
         func: BroadcastProcessFunction | KeyedBroadcastProcessFunction,
         output_type: TypeInformation | None = None,
     ) -> S:
-        """A BroadcastProcessFunction, or on a keyed stream a KeyedBroadcastProcessFunction."""
+        """Applies a BroadcastProcessFunction, or on a keyed stream a KeyedBroadcastProcessFunction."""
         are_keys = is_keyed(self._stream.node)
         wanted = KeyedBroadcastProcessFunction if are_keys else BroadcastProcessFunction
         if not isinstance(func, wanted):

@@ -1,8 +1,8 @@
-"""Streams and what can be done with them (`pyflink.datastream.data_stream`).
+"""Streams and their operations (`pyflink.datastream.data_stream`).
 
-A call records a node of the logical plan with its environment and returns the resulting stream; nothing runs
-before `execute()`. What is marked *shmflink only* does not exist in PyFlink. The classes that return each other are
-in this module, other methods in their base classes.
+A call records a node of the logical plan in its environment and returns the resulting stream; nothing runs before
+`execute()`. PyFlink has nothing that is marked *shmflink only*. This module has the classes that return each other;
+their base classes have the other methods.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class DataStream(RecordStream["DataStream"]):
     INTERNAL: ClassVar[frozenset[str]] = frozenset(("without_keys",))
 
     def __init__(self, environment: StreamExecutionEnvironment, recorded: Recorded) -> None:
-        """Made by an environment or another stream, not by users."""
+        """Created by an environment or another stream, not by users."""
         super().__init__(environment, recorded)
         self._own_environment = environment
 
@@ -121,9 +121,10 @@ class DataStream(RecordStream["DataStream"]):
         key_type: TypeInformation | str | Expression | None = None,
         *more_columns: str | Expression,
     ) -> KeyedStream:
-        """Elements of one key go to one subtask. Keys of different Python type are different keys.
+        """Partitions the stream: all elements of a key go to one subtask. Keys of different Python types are different
+        keys.
 
-        *shmflink only:* by columns, named or computed: `key_by("user")`, `key_by("a", "b")`,
+        *shmflink only:* keys can be columns, named or computed: `key_by("user")`, `key_by("a", "b")`,
         `key_by(col("name").lower_case.alias("name"))`. The key of several columns is a tuple.
         """
         if isinstance(key_selector, (str, Node)):
@@ -134,22 +135,21 @@ class DataStream(RecordStream["DataStream"]):
         return KeyedStream(self, KeyBy(key_selector, checked_type(key_type)))
 
     def without_keys(self) -> DataStream:
-        """*shmflink only.* The stream itself; of a KeyedStream its elements, where they are."""
+        """*shmflink only.* The stream itself; for a KeyedStream its elements, in the subtasks where they are."""
         return self
 
     def cache(self) -> CachedDataStream:
-        """The first job in BATCH mode that reads the stream keeps its rows; jobs of this program after it read those.
+        """The first BATCH job that reads the stream stores its rows; later jobs of this program read the stored rows.
 
         They are stored in a temporary folder until `invalidate()`, `close()` of the environment, or the end of the
-        program. A job that fails keeps none. A job in STREAMING mode keeps none either, and reads what others have
-        kept.
+        program. A job that fails stores nothing. A STREAMING job reads stored rows but stores none itself.
         """
         return CachedDataStream(self)
 
     # --- several streams ---
 
     def union(self, *streams: DataStream) -> DataStream:
-        """All elements of all these streams, which must have one type."""
+        """All elements of this stream and the others, which must have the same type."""
         for stream in streams:
             if not isinstance(stream, DataStream):
                 raise TypeError(f"union() takes DataStreams, got {type(stream).__name__}")
@@ -171,15 +171,15 @@ class DataStream(RecordStream["DataStream"]):
     ) -> DataStream:
         """*shmflink only.* Pairs of rows of both streams whose keys are equal, as one row of columns. BATCH mode only.
 
-        `on`: columns that have the same name in both; each is one column of the result. `left_on` and `right_on`:
-        columns of different names, all of which stay. `how`: inner, left, right, full, semi (rows of this stream that
-        have a partner), anti (those that have none). A null equals nothing. Other columns of `other` that have a name
-        of this stream get the suffix. `other` is kept in memory: make it the smaller one.
+        `on`: key columns with the same name in both streams; each becomes one column of the result. `left_on` and
+        `right_on`: key columns with different names; the result has both. `how`: inner, left, right, full, semi (rows
+        of this stream that have a match), anti (rows that have none). A null matches nothing. Other columns of `other`
+        whose name also occurs in this stream get the suffix. `other` is held in memory: it should be the smaller one.
 
         >>> orders.join(customers, on="customer", how="left")
 
         Raises:
-            TypeMismatchError: the keys are of different types, the columns of a stream are not known.
+            TypeMismatchError: the keys have different types, or the columns of a stream are not known.
         """
         if not isinstance(other, DataStream):
             raise TypeError(f"join() takes a DataStream, got {type(other).__name__}")
@@ -209,7 +209,7 @@ class DataStream(RecordStream["DataStream"]):
         broadcast_state_descriptor: MapStateDescriptor | None = None,
         *other_broadcast_state_descriptors: MapStateDescriptor,
     ) -> DataStream | BroadcastStream:
-        """Every subtask gets every row. With MapStateDescriptors: a BroadcastStream, for `connect()`."""
+        """Sends every row to every subtask. With MapStateDescriptors, returns a BroadcastStream for `connect()`."""
         given = [d for d in (broadcast_state_descriptor, *other_broadcast_state_descriptors) if d is not None]
         for descriptor in given:
             if not isinstance(descriptor, MapStateDescriptor):
@@ -227,7 +227,7 @@ class DataStream(RecordStream["DataStream"]):
     def connect(self, ds: BroadcastStream) -> BroadcastConnectedStream: ...
 
     def connect(self, ds: DataStream | BroadcastStream) -> ConnectedStreams | BroadcastConnectedStream:
-        """Both streams for one function: a ConnectedStreams, or a BroadcastConnectedStream."""
+        """Connects two streams for one function: returns a ConnectedStreams or a BroadcastConnectedStream."""
         if isinstance(ds, BroadcastStream):
             return BroadcastConnectedStream(self, ds)
         if not isinstance(ds, DataStream):
@@ -240,10 +240,10 @@ class DataStream(RecordStream["DataStream"]):
 
 
 class KeyedStream(DataStream):
-    """A stream partitioned by key: elements of one key are in one subtask, in order."""
+    """A stream partitioned by key: all elements of a key are in one subtask, in order."""
 
     def __init__(self, origin: DataStream, key: KeyBy) -> None:
-        """Made by `key_by`, not by users."""
+        """Created by `key_by`, not by users."""
         environment = origin.get_execution_environment()
         super().__init__(environment, environment.recorder.record(key, origin.recorded))
         self._origin = origin
@@ -253,7 +253,7 @@ class KeyedStream(DataStream):
         """*shmflink only.* The keys.
 
         Raises:
-            TypeMismatchError: they are no columns.
+            TypeMismatchError: the keys are not columns.
         """
         if self._key.columns is None:
             raise TypeMismatchError(
@@ -277,13 +277,15 @@ class KeyedStream(DataStream):
     def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:
         """Reduces the elements of each key: every update in STREAMING mode, the last one in BATCH mode.
 
-        To functions of records and to sinks every update is a record, as in Flink; `final()` keeps only the last one.
+        Per-record functions and sinks treat every update as a record, as in Flink; `final()` keeps only the last one.
         """
         check_function(func, ReduceFunction, "The input must be a ReduceFunction or a callable function")
         return self.record(Reduce(func))
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
-        """Rolling sum per key of one field, by position or name; 0 is the element itself if it has none."""
+        """Rolling sum per key of one field, by position or name; for an element without fields, 0 is the element
+        itself.
+        """
         return self._rolling("sum", position_to_sum)
 
     def min(self, position_to_min: int | str = 0) -> DataStream:
@@ -295,11 +297,11 @@ class KeyedStream(DataStream):
         return self._rolling("max", position_to_max)
 
     def min_by(self, position_to_min_by: int | str = 0) -> DataStream:
-        """The element with the smallest field so far, per key; the first of equals."""
+        """The element with the smallest field so far, per key; the first one among equals."""
         return self._rolling("min_by", position_to_min_by)
 
     def max_by(self, position_to_max_by: int | str = 0) -> DataStream:
-        """The element with the greatest field so far, per key; the first of equals."""
+        """The element with the greatest field so far, per key; the first one among equals."""
         return self._rolling("max_by", position_to_max_by)
 
     def _rolling(self, kind: RollingKind, position: int | str) -> DataStream:
@@ -313,8 +315,9 @@ class KeyedStream(DataStream):
     def aggregate(self, *aggregates: Expression, **named: Expression) -> DataStream:
         """*shmflink only.* One row for each key: the key columns, then `name=expression over aggregates`.
 
-        BATCH: at the end. STREAMING: after each batch the new rows of the keys that it changed: updates. `print()` and
-        functions of records see each of them; `final()` and `updates()` say what other consumers see. Null is a key.
+        BATCH emits them at the end. STREAMING emits, after each batch, a new row for each key that changed: an update.
+        `print()` and per-record functions receive every update; `final()` and `updates()` determine what other
+        consumers receive. Null is a key.
 
         >>> ds.key_by("user").aggregate(n=count(), mean=col("price").sum / col("price").count)
         """
@@ -331,7 +334,7 @@ class KeyedStream(DataStream):
         return self._origin.window_all(window_assigner)
 
     def count_window(self, size: int, slide: int = 0) -> WindowedStream:
-        """Windows of `size` elements of a key; with `slide`, a new one begins every `slide` elements."""
+        """Windows of `size` elements of a key; with `slide`, a new window begins every `slide` elements."""
         assigner: WindowAssigner = CountTumblingWindowAssigner(size)
         if slide:
             assigner = CountSlidingWindowAssigner(size, slide)
@@ -343,7 +346,7 @@ class KeyedStream(DataStream):
         key_type: TypeInformation | str | Expression | None = None,
         *more_columns: str | Expression,
     ) -> KeyedStream:
-        """Keys the original stream by another key instead."""
+        """Replaces the key: keys the original stream by another one."""
         return self._origin.key_by(key_selector, key_type, *more_columns)
 
     def get_type(self) -> TypeInformation:
@@ -352,11 +355,11 @@ class KeyedStream(DataStream):
         return Types.ROW([key_type, super().get_type()])
 
     def without_keys(self) -> DataStream:
-        """*shmflink only.* The elements, where their keys have brought them."""
+        """*shmflink only.* The elements without keys, in the subtasks to which their keys were assigned."""
         return self.record(Values())
 
     def _collect(self, job_name: str | None) -> CloseableIterator[Any]:
-        """Keys and elements, before they go to where their keys are."""
+        """Keys and elements, before the exchange by key."""
         pairs = self._origin.record(KeysAndElements(self._key))
         if parallelism := self._origin.node.settings.parallelism:
             pairs.set_parallelism(parallelism)
@@ -406,12 +409,12 @@ class KeyedStream(DataStream):
         raise JobGraphError(NO_PARTITIONING)
 
     def _settings(self, method: str) -> OperatorSettings:
-        """A keyed stream is no operator: everything that sets one up is forbidden, as in PyFlink."""
+        """A keyed stream is not an operator, so the setters of operators raise an error, as in PyFlink."""
         raise JobGraphError(KEYED_STREAM_BANS[method])
 
 
 class CachedDataStream(DataStream):
-    """A stream whose rows are kept for later jobs."""
+    """A stream whose rows are stored for later jobs."""
 
     def __init__(self, stream: DataStream) -> None:
         """Use `DataStream.cache`."""
@@ -424,7 +427,7 @@ class CachedDataStream(DataStream):
         return self
 
     def invalidate(self) -> None:
-        """Removes the rows; the next job in BATCH mode computes and keeps them again."""
+        """Deletes the stored rows; the next BATCH job computes and stores them again."""
         self._cache.invalidate()
 
 
@@ -446,31 +449,31 @@ class _Windowed(WindowsOf[DataStream]):
 
 
 class WindowedStream(_Windowed):
-    """A keyed stream whose elements are in windows."""
+    """The windows of a keyed stream."""
 
     _kinds = (WindowFunction, ProcessWindowFunction)
 
     def __init__(self, stream: KeyedStream, window_assigner: WindowAssigner) -> None:
-        """Made by `window()`, not by users."""
+        """Created by `window()`, not by users."""
         super().__init__(stream, window_assigner, lambda: (stream.origin, stream.key_columns("aggregate")))
 
 
 class AllWindowedStream(_Windowed):
-    """A stream whose elements are in windows, all in one subtask."""
+    """The windows over all elements of a stream, in one subtask."""
 
     _is_all = True
     _kinds = (AllWindowFunction, ProcessAllWindowFunction)
 
     def __init__(self, stream: DataStream, window_assigner: WindowAssigner) -> None:
-        """Made by `window_all()`, not by users."""
+        """Created by `window_all()`, not by users."""
         super().__init__(stream, window_assigner, lambda: (stream, ()))
 
 
 class ConnectedStreams(Connected[DataStream]):
-    """Two streams of any types whose functions share state."""
+    """Two streams of any types; the function for both shares state."""
 
     def __init__(self, stream1: DataStream, stream2: DataStream) -> None:
-        """Made by `connect()`, not by users."""
+        """Created by `connect()`, not by users."""
         super().__init__(stream1, stream2)
         self.stream1 = stream1
         self.stream2 = stream2
@@ -481,26 +484,26 @@ class ConnectedStreams(Connected[DataStream]):
         key_selector2: Callable[[Any], Any] | KeySelector,
         key_type: TypeInformation | None = None,
     ) -> ConnectedStreams:
-        """Elements of equal keys of both streams go to one subtask."""
+        """Partitions both streams by key: elements with equal keys go to one subtask."""
         return ConnectedStreams(
             self.stream1.key_by(key_selector1, key_type=key_type), self.stream2.key_by(key_selector2, key_type=key_type)
         )
 
 
 class BroadcastStream:
-    """A stream of which every subtask gets every element, with the states that these change; see `broadcast()`."""
+    """A stream whose elements all go to every subtask, with the states that they update; see `broadcast()`."""
 
     def __init__(self, input_stream: DataStream, descriptors: list[MapStateDescriptor]) -> None:
-        """`input_stream` is partitioned for broadcasting already."""
+        """`input_stream` must already have the broadcast partitioning."""
         self.input_stream = input_stream
         self.descriptors = tuple(descriptors)
 
 
 class BroadcastConnectedStream(BroadcastConnected[DataStream]):
-    """A stream, keyed or not, and a broadcast one."""
+    """A stream, keyed or not, and a broadcast stream."""
 
     def __init__(self, non_broadcast_stream: DataStream, broadcast_stream: BroadcastStream) -> None:
-        """Made by `connect()`, not by users."""
+        """Created by `connect()`, not by users."""
         super().__init__(non_broadcast_stream, broadcast_stream.input_stream, broadcast_stream.descriptors)
         self.non_broadcast_stream = non_broadcast_stream
         self.broadcast_stream = broadcast_stream

@@ -15,10 +15,10 @@ __all__ = ["DataStreamSink"]
 
 
 class DataStreamSink:
-    """The end of a stream; returned by `sink_to` and `print`."""
+    """The sink at the end of a stream; returned by `sink_to` and `print`."""
 
     def __init__(self, recorded: Recorded, default_parallelism: Callable[[], int]) -> None:
-        """Made by a stream, not by users."""
+        """Created by a stream, not by users."""
         self._settings = OperatorSettings(recorded, default_parallelism)
 
     def name(self, name: str) -> Self:
@@ -27,7 +27,7 @@ class DataStreamSink:
         return self
 
     def uid(self, uid: str) -> Self:
-        """Id by which the sink's state is found when the job starts again; unique in the job."""
+        """Id under which a restored job finds the sink's state; unique in the job."""
         self._settings.set_uid(uid)
         return self
 
@@ -47,7 +47,7 @@ class DataStreamSink:
         return self
 
     def disable_chaining(self) -> Self:
-        """The sink is a task of its own."""
+        """The sink is not chained to any other operator; it is a separate task."""
         self._settings.disable_chaining()
         return self
 

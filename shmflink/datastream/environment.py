@@ -1,4 +1,4 @@
-"""Where a program begins: sources, settings of the whole job, execution."""
+"""The environment of a program: sources, settings of the whole job, execution."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
 
     @classmethod
     def _of_this_program(cls, configuration: Configuration | None) -> Self:
-        """With the cluster's configuration, and `configuration` on top."""
+        """The environment with the cluster's configuration; `configuration` overrides it."""
         telling_errors_briefly()
         keep_pandas_out()
         merged = Configuration.from_dict(dict(current_executor().configuration))
@@ -94,7 +94,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
 
     @abstractmethod
     def stream_of(self, recorded: Recorded) -> S:
-        """*shmflink only.* The stream of what was recorded."""
+        """*shmflink only.* The stream of a recorded call."""
 
     # --- settings ---
 
@@ -103,25 +103,25 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         return ExecutionConfig(self._configuration)
 
     def configure(self, configuration: Configuration) -> None:
-        """Takes over every key of `configuration`.
+        """Adopts every key of `configuration`.
 
         Raises:
-            ConfigurationError: a key is unknown; then it takes over none.
+            ConfigurationError: a key is unknown; then no key is adopted.
         """
         options.refuse_unknown(configuration.key_set(), "configure()")
         self._configuration.add_all(configuration)
 
     def set_parallelism(self, parallelism: int) -> Self:
-        """Parallelism of operators recorded from now on that set none of their own."""
+        """Default parallelism of operators that are recorded from now on."""
         return self._set(options.DEFAULT_PARALLELISM, checked_parallelism(parallelism, "environment"))
 
     def get_parallelism(self) -> int:
-        """The default parallelism; where none is set: the number of slots."""
+        """The default parallelism; the number of slots if none is set."""
         parallelism = self._get(options.DEFAULT_PARALLELISM)
         return parallelism if parallelism is not None else self.get_default_local_parallelism()
 
     def set_max_parallelism(self, max_parallelism: int) -> Self:
-        """Number of key groups of operators that set none of their own; 1 to 32768."""
+        """Default number of key groups of operators; 1 to 32768."""
         return self._set(options.MAX_PARALLELISM, checked_max_parallelism(max_parallelism, "environment"))
 
     def get_max_parallelism(self) -> int:
@@ -148,7 +148,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         return timeout_ms if self._get(options.BUFFER_TIMEOUT_ENABLED) else -1
 
     def disable_operator_chaining(self) -> Self:
-        """Every operator becomes a task of its own."""
+        """No operators are chained: each becomes a separate task."""
         return self._set(options.CHAINING_ENABLED, False)
 
     def is_chaining_enabled(self) -> bool:
@@ -167,17 +167,19 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         return option.read(self._configuration.to_dict())
 
     def register_slot_sharing_group(self, slot_sharing_group: SlotSharingGroup) -> Self:
-        """Announces a group. Groups need no announcement; one that asks for resources is refused."""
+        """Accepted for compatibility with Flink: groups need no registration. A group that requests resources is
+        refused.
+        """
         slot_sharing_group.usable_name()
         return self
 
     def get_default_local_parallelism(self) -> int:
-        """Parallelism where nothing sets one: what was set here, else the number of slots."""
+        """The default parallelism: the one set here, else the number of slots."""
         parallelism: int = self._default_local_parallelism or current_executor().default_parallelism
         return parallelism
 
     def set_default_local_parallelism(self, parallelism: int) -> None:
-        """Parallelism of operators recorded from now on, where nothing else sets one."""
+        """Default parallelism of operators that are recorded from now on."""
         self._default_local_parallelism = checked_parallelism(parallelism, "environment")
 
     def add_python_file(self, file_path: str) -> None:
@@ -185,24 +187,24 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         self._dependencies = self._dependencies.with_file(file_path)
 
     def set_python_requirements(self, requirements_file_path: str, requirements_cache_dir: str | None = None) -> None:
-        """Packages that functions import: pip installs them, once for each content of the file, when the job is
-        submitted; if `requirements_cache_dir` is given, only from the packages in it.
+        """Packages that functions import. pip installs them when the job is submitted, once per content of the file; if
+        `requirements_cache_dir` is given, only from the packages in that folder.
 
         They take precedence over installed packages, but not over what shmflink itself has imported.
         """
         self._dependencies = self._dependencies.with_requirements(requirements_file_path, requirements_cache_dir or "")
 
     def add_python_archive(self, archive_path: str, target_dir: str | None = None) -> None:
-        """A zip or tar archive that functions find unpacked in their working directory: as `target_dir/...`, or under
-        the archive's own name. That directory, which is not the program's, is read-only.
+        """A zip or tar archive that functions find unpacked in their working directory, in the folder `target_dir`, by
+        default the archive's name. That working directory is read-only and is not the program's.
         """
         self._dependencies = self._dependencies.with_archive(archive_path, target_dir or "")
 
     def set_python_executable(self, python_exec: str) -> None:
-        """Functions run in the Python that runs the program: any other one is an error.
+        """Accepted for compatibility with Flink: functions run in the Python that runs the program.
 
         Raises:
-            ConfigurationError: `python_exec` is another one.
+            ConfigurationError: `python_exec` is another Python.
         """
         check_executable(python_exec)
 
@@ -212,11 +214,11 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
             raise ConfigurationError(f"register_cached_file({name!r}): there is no '{file_path}'")
 
     def add_jars(self, *jars_path: str) -> None:
-        """Accepted for compatibility with Flink; has no effect, as there is no JVM: a note says so."""
+        """Accepted for compatibility with Flink; has no effect, because there is no JVM. Logs a note."""
         self._append("pipeline.jars", jars_path)
 
     def add_classpaths(self, *classpaths: str) -> None:
-        """Accepted for compatibility with Flink; has no effect, as there is no JVM: a note says so."""
+        """Accepted for compatibility with Flink; has no effect, because there is no JVM. Logs a note."""
         self._append("pipeline.classpaths", classpaths)
 
     def _append(self, key: str, values: Sequence[str]) -> None:
@@ -228,9 +230,9 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
     def from_collection(self, collection: list[Any], type_info: TypeInformation | None = None) -> S:
         """A bounded stream of these elements, read by one subtask.
 
-        Numbers take the form of `type_info` as Java casts them, as in Flink: an int beyond BYTE, SHORT, INT or LONG
-        wraps around (300 as BYTE is 44), a float beyond FLOAT becomes infinite. What a function returns is checked
-        instead: there a number beyond the declared type is an error.
+        Numbers are cast to `type_info` as Java casts them, as in Flink: an int out of the range of BYTE, SHORT, INT or
+        LONG wraps around (300 as BYTE is 44), a float out of the range of FLOAT becomes infinite. Results of functions,
+        by contrast, are checked: a number out of the declared type's range is an error.
         """
         check_data(collection, "from_collection")
         items = list(collection)
@@ -243,7 +245,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         source_name: str,
         type_info: TypeInformation | None = None,
     ) -> S:
-        """The elements of a source. `type_info` only where the source does not know its type."""
+        """The elements of a source. Pass `type_info` only if the source does not know its type."""
         if not isinstance(source, Source):
             raise TypeError(f"from_source() takes a Source, {what_instead(source, 'FileSource.parquet({0})')}")
         if not isinstance(watermark_strategy, WatermarkStrategy):
@@ -271,12 +273,12 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
     # --- execution ---
 
     def execute(self, job_name: str | None = None) -> JobExecutionResult:
-        """Runs all that was recorded and waits for its end. Raises JobExecutionError when the job fails."""
+        """Runs the recorded program and waits for its end. Raises JobExecutionError if the job fails."""
         with ending_jobs_by_signals():
             return self._submit(job_name).get_job_execution_result().result()
 
     def execute_async(self, job_name: str = _DEFAULT_JOB_NAME) -> JobClient:
-        """Starts all that was recorded; the JobClient follows it."""
+        """Starts the recorded program; returns a JobClient that follows the job."""
         return self._submit(job_name)
 
     def get_execution_plan(self) -> str:
@@ -284,7 +286,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         return plan_as_json(self._planned(None)[1])
 
     def close(self) -> None:
-        """Forgets what was recorded and not executed, and the rows of cached streams."""
+        """Drops what was recorded and not executed, and the rows of cached streams."""
         self.recorder.clear()
         self.caches.clear()
 
@@ -294,7 +296,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         finally:
             self.recorder.clear()  # also if refused: otherwise the next job would be refused because of this one
         configuration, executor = self._configuration.to_dict(), current_executor()
-        if isinstance(executor, PlanReader):  # looks at nothing that a run would write to
+        if isinstance(executor, PlanReader):  # does not check the destinations of the job's output
             executor.read_plan(plan, graph, job_graph)
         check_targets(plan, configuration)
         for text in delivery_warnings(plan, configuration):
@@ -321,7 +323,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         return plan, build_stream_graph(lower(plan), name, self._options())
 
     def _all_dependencies(self) -> PythonDependencies:
-        """Those of the configuration, and those added here."""
+        """The dependencies in the configuration, and those added by methods."""
         given = [self._get(option) for option in (PYTHON_FILES, PYTHON_REQUIREMENTS, PYTHON_ARCHIVES)]
         if (executable := self._get(PYTHON_EXECUTABLE)) is not None:
             check_executable(executable)
@@ -349,9 +351,9 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         )
 
     def collect(self, end: Callable[[Sink], None], job_name: str | None) -> CloseableIterator[Any]:
-        """*shmflink only.* Runs all that was recorded; the iterator hands out the elements that reach the sink.
+        """*shmflink only.* Runs the recorded program; the iterator returns the elements that reach the sink.
 
-        `end` receives the sink and ends a stream in it.
+        `end` is called with the sink and must end a stream in it.
         """
         server, client = self._collecting(end, job_name, is_table=False)
         rows = (row for batch in _batches(server, client) for row in batch.rows())
@@ -364,8 +366,8 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         job_name: str | None,
         annotations: pa.Schema,
     ) -> CloseableIterator[pa.RecordBatch]:
-        """*shmflink only.* As `collect`; the iterator hands out record batches of elements of the type `declared`, with
-        the metadata of the annotated schema."""
+        """*shmflink only.* Like `collect`, but the iterator returns record batches of the type `declared`, with the
+        metadata of the annotated schema."""
         server, client = self._collecting(end, job_name, is_table=True)
         batches = plain_batches((batch.columns() for batch in _batches(server, client)), declared, annotations)
         return _iterator(batches, server, client)
@@ -394,7 +396,7 @@ def _iterator(elements: Iterator[T], server: CollectServer, client: JobClient) -
     pid = os.getpid()
 
     def drop() -> None:
-        if os.getpid() == pid:  # in a fork the job is the parent's
+        if os.getpid() == pid:  # after a fork the job still belongs to the parent
             ABANDONED.put(lambda: _give_up(server, client))
 
     return CloseableIterator(elements, lambda: _stop_collecting(server, client), drop)

@@ -1,4 +1,4 @@
-"""Expressions as arguments of stream methods: checked, and named by the column that each makes."""
+"""Expressions as arguments of stream methods: checks them and determines the column name of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["are_expressions", "columns_as_they_are", "named_expressions"]
 
 
 def are_expressions(positional: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
-    """Whether `aggregate()` was called with expressions, not with a function of the user's."""
+    """Whether `aggregate()` was called with expressions, not with an AggregateFunction."""
     return bool(named) or any(isinstance(each, Node) for each in positional)
 
 
@@ -37,11 +37,11 @@ def named_expressions(
     needs_names: bool = False,
     aggregates: bool = False,
 ) -> dict[str, Expression]:
-    """What a method was given, by the name of the column that it makes; expressions without one are `_c0`, `_c1`, ...
+    """The expressions passed to a method, by column name; an expression without a name becomes `_c0`, `_c1`, ...
 
     Raises:
-        TypeMismatchError: nothing given, a name twice or missing, something that is not an expression, an aggregate
-        where none is allowed.
+        TypeMismatchError: there is no expression, a name is missing or occurs twice, an argument is not an expression,
+        or is an aggregate where none is allowed.
     """
     found: dict[str, Expression] = {}
     given = [(None, item) for item in positional] + list(named.items())
@@ -71,7 +71,7 @@ def _expression(method: str, item: Any, *, is_named: bool) -> Expression:
     if callable(item):
         hint = f"call it: {getattr(item, '__name__', 'it')}()"
     else:
-        hint = "a constant is lit(...)" if is_named else "columns are named by strings or col('name')"
+        hint = "write a constant as lit(...)" if is_named else "name a column by a string or col('name')"
     raise TypeMismatchError(f"{method}() takes expressions, got {item!r}: {hint}")
 
 

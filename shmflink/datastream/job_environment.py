@@ -1,4 +1,4 @@
-"""What a job takes along from the process that built it: where its modules are found."""
+"""What a job inherits from the process that built it: where its modules are found."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def main_file() -> str:
 
 
 def job_environment(configuration: Mapping[str, str], dependencies: PythonDependencies) -> JobEnvironment:
-    """What the job brings along, the folder of the main file, what was added to `sys.path`; in this order.
+    """The job's own dependencies, the folder of the main file, additions to `sys.path`; in this order.
 
-    Functions run where the program does, or where its archives are unpacked.
+    Functions run in the program's working directory, or in the folder of its unpacked archives.
     """
     main = main_file()
     candidates = [*dependencies.import_paths(), *([os.path.dirname(main)] if main else [])]
@@ -37,7 +37,7 @@ def job_environment(configuration: Mapping[str, str], dependencies: PythonDepend
 
 
 def _installed_paths() -> frozenset[str]:
-    """Where the interpreter looks anyway; workers run the same one."""
+    """The interpreter's own search path; workers run the same interpreter."""
     paths = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *site.getsitepackages()}
     paths |= {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), site.getusersitepackages()}
     paths |= {os.path.join(sysconfig.get_path("platstdlib"), "lib-dynload")}

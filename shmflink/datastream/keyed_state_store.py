@@ -1,4 +1,4 @@
-"""State of a key, as functions get it (`pyflink.datastream.functions`: KeyedStateStore)."""
+"""How functions access the state of a key (`pyflink.datastream.functions`: KeyedStateStore)."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class KeyedStateStore(TakesTypeParameters, ABC):
 
     @abstractmethod
     def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState:
-        """The ValueState of this description."""
+        """The ValueState of this descriptor."""
 
     @abstractmethod
     def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState:
-        """The ListState of this description."""
+        """The ListState of this descriptor."""
 
     @abstractmethod
     def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState:
-        """The MapState of this description."""
+        """The MapState of this descriptor."""
 
     @abstractmethod
     def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState:
-        """The ReducingState of this description."""
+        """The ReducingState of this descriptor."""
 
     @abstractmethod
     def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState:
-        """The AggregatingState of this description."""
+        """The AggregatingState of this descriptor."""

@@ -1,4 +1,4 @@
-"""What PyFlink says to who sets up a KeyedStream, which is no operator."""
+"""PyFlink's error messages for operator setters on a KeyedStream, which is not an operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PyFlink has and this version has not, and what is found under another name: said by name, never ignored."""
+"""Names that this version lacks, or has under another name: their use raises an error that says so."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ _CLOSE: float = 0.75  # of names that are alike
 
 
 class _ShowsPublicNames(type):
-    """Completion shows what users call: `dir()` of a class."""
+    """A `dir()` of the class that lists only what users call, for completion."""
 
     def __dir__(cls) -> Iterable[str]:
         return _public(super().__dir__(), cls)
 
 
 class SaysWhatIsMissing(metaclass=_ShowsPublicNames):
-    """Turns a bare AttributeError into one that says why a name is not there, or what it is called here.
+    """Replaces a bare AttributeError by one that says why a name is missing, or what its name is here.
 
-    `dir()` shows neither names with one leading underscore nor those that are for shmflink itself.
+    `dir()` omits names with one leading underscore and names that only shmflink itself uses.
     """
 
-    MISSING: ClassVar[Mapping[str, str]] = {}  # names of PyFlink's: what to do instead
+    MISSING: ClassVar[Mapping[str, str]] = {}  # PyFlink's names: what to do instead
     ADVICE: ClassVar[Mapping[str, str]] = {}  # names that users try: what to write
     INTERNAL: ClassVar[frozenset[str]] = frozenset()  # names without underscore that dir() does not show
 
     def __dir__(self) -> Iterable[str]:
         return _public(super().__dir__(), type(self))
 
-    if not TYPE_CHECKING:  # to a type checker an unknown attribute stays unknown
+    if not TYPE_CHECKING:  # a type checker must still report an unknown attribute
 
         def __getattr__(self, name: str) -> NoReturn:
             kind = type(self)
@@ -52,7 +52,7 @@ def _snake(name: str) -> str:
 
 
 def _alike(name: str, kind: type[SaysWhatIsMissing]) -> str:
-    """Also for names as Java writes them: keyBy is key_by."""
+    """Handles Java spellings, too: keyBy is key_by."""
     if name.startswith("_"):
         return ""
     near = difflib.get_close_matches(_snake(name), [n for n in dir(kind) if not n.startswith("_")], n=1, cutoff=_CLOSE)

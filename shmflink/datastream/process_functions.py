@@ -32,11 +32,11 @@ Emitted = Iterable[Any] | None
 
 
 class _Timed(TakesTypeParameters, ABC):
-    """Of streams without keys: the time of the element; `timer_service()` tells times and refuses timers."""
+    """The context on streams without keys: the element's time. `timer_service()` returns times and refuses timers."""
 
     @abstractmethod
     def timer_service(self) -> TimerService | NoTimers:
-        """Current times; timers of the current key."""
+        """Current times; on keyed streams also timers of the current key."""
 
     @abstractmethod
     def timestamp(self) -> int:
@@ -44,7 +44,7 @@ class _Timed(TakesTypeParameters, ABC):
 
 
 class _Keyed(_Timed):
-    """Of keyed streams."""
+    """The context on keyed streams."""
 
     @abstractmethod
     def timer_service(self) -> TimerService:
@@ -56,11 +56,11 @@ class _Keyed(_Timed):
 
 
 class _OnTimer(_Keyed):
-    """Of timers."""
+    """The context in `on_timer`."""
 
     @abstractmethod
     def time_domain(self) -> TimeDomain:
-        """Which time the timer waited for."""
+        """Whether the timer waited for event time or processing time."""
 
 
 for _context in (_Timed, _Keyed, _OnTimer):
@@ -74,7 +74,7 @@ class ProcessFunction(Function):
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:
-        """Yields what the element results in."""
+        """Yields the outputs for the element."""
 
 
 class KeyedProcessFunction(Function):
@@ -85,35 +85,35 @@ class KeyedProcessFunction(Function):
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:
-        """Yields what the element results in."""
+        """Yields the outputs for the element."""
 
     def on_timer(self, timestamp: int, ctx: Any) -> Emitted:
-        """Yields what the timer results in."""
+        """Yields the outputs for the timer."""
         return None
 
 
 class CoMapFunction(Function, Generic[IN, IN2, OUT]):
-    """One value out for each of two inputs."""
+    """One value out for each element of either input."""
 
     @abstractmethod
     def map1(self, value: IN) -> OUT:
-        """For an element of the first input."""
+        """Called for an element of the first input."""
 
     @abstractmethod
     def map2(self, value: IN2) -> OUT:
-        """For an element of the second input."""
+        """Called for an element of the second input."""
 
 
 class CoFlatMapFunction(Function):
-    """Any number out for each of two inputs."""
+    """Any number out for each element of either input."""
 
     @abstractmethod
     def flat_map1(self, value: Any) -> Emitted:
-        """For an element of the first input."""
+        """Called for an element of the first input."""
 
     @abstractmethod
     def flat_map2(self, value: Any) -> Emitted:
-        """For an element of the second input."""
+        """Called for an element of the second input."""
 
 
 class CoProcessFunction(Function):
@@ -123,38 +123,38 @@ class CoProcessFunction(Function):
 
     @abstractmethod
     def process_element1(self, value: Any, ctx: Any) -> Emitted:
-        """For an element of the first input."""
+        """Called for an element of the first input."""
 
     @abstractmethod
     def process_element2(self, value: Any, ctx: Any) -> Emitted:
-        """For an element of the second input."""
+        """Called for an element of the second input."""
 
 
 class KeyedCoProcessFunction(Function):
-    """Two inputs of one key, which share state and timers."""
+    """Two keyed inputs; elements with equal keys share state and timers."""
 
     Context: TypeAlias = _Keyed
     OnTimerContext: TypeAlias = _OnTimer
 
     @abstractmethod
     def process_element1(self, value: Any, ctx: Any) -> Emitted:
-        """For an element of the first input."""
+        """Called for an element of the first input."""
 
     @abstractmethod
     def process_element2(self, value: Any, ctx: Any) -> Emitted:
-        """For an element of the second input."""
+        """Called for an element of the second input."""
 
     def on_timer(self, timestamp: int, ctx: Any) -> Emitted:
-        """Yields what the timer results in."""
+        """Yields the outputs for the timer."""
         return None
 
 
 class _Broadcast(TakesTypeParameters, ABC):
-    """Of broadcast functions."""
+    """The context in broadcast functions."""
 
     @abstractmethod
     def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> BroadcastState:
-        """The broadcast state; only the broadcast side can change it."""
+        """The broadcast state; only the broadcast side may modify it."""
 
     @abstractmethod
     def timestamp(self) -> int:
@@ -173,7 +173,7 @@ _Broadcast.register(ProcessContext)
 
 
 class BaseBroadcastProcessFunction(Function):
-    """Common part of the functions with a broadcast input."""
+    """The common part of functions with a broadcast input."""
 
     BaseContext: TypeAlias = _Broadcast
     Context: TypeAlias = _Broadcast
@@ -181,19 +181,19 @@ class BaseBroadcastProcessFunction(Function):
 
 
 class BroadcastProcessFunction(BaseBroadcastProcessFunction):
-    """A stream and a broadcast one."""
+    """Processes a stream together with a broadcast stream."""
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:
-        """For an element of the stream; broadcast state may be read."""
+        """Processes an element of the stream; may read broadcast state."""
 
     @abstractmethod
     def process_broadcast_element(self, value: Any, ctx: Any) -> Emitted:
-        """For an element of the broadcast stream; every subtask must change the state in the same way."""
+        """Processes an element of the broadcast stream; every subtask must change the state in the same way."""
 
 
 class _KeyedBroadcast(_Broadcast):
-    """Of the keyed side of keyed broadcast functions."""
+    """The context for the keyed side of keyed broadcast functions."""
 
     @abstractmethod
     def timer_service(self) -> TimerService:
@@ -205,11 +205,11 @@ class _KeyedBroadcast(_Broadcast):
 
 
 class _BroadcastOnTimer(_KeyedBroadcast):
-    """Of timers of keyed broadcast functions."""
+    """The context in `on_timer` of keyed broadcast functions."""
 
     @abstractmethod
     def time_domain(self) -> TimeDomain:
-        """Which time the timer waited for."""
+        """Whether the timer waited for event time or processing time."""
 
 
 _KeyedBroadcast.register(ProcessContext)
@@ -217,19 +217,19 @@ _BroadcastOnTimer.register(ProcessContext)
 
 
 class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction):
-    """A keyed stream and a broadcast one."""
+    """Processes a keyed stream together with a broadcast stream."""
 
     ReadOnlyContext: TypeAlias = _KeyedBroadcast
     OnTimerContext: TypeAlias = _BroadcastOnTimer
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:
-        """For an element of the keyed stream; broadcast state may be read."""
+        """Processes an element of the keyed stream; may read broadcast state."""
 
     @abstractmethod
     def process_broadcast_element(self, value: Any, ctx: Any) -> Emitted:
-        """For an element of the broadcast stream; every subtask must change the state in the same way."""
+        """Processes an element of the broadcast stream; every subtask must change the state in the same way."""
 
     def on_timer(self, timestamp: int, ctx: Any) -> Emitted:
-        """Yields what the timer results in."""
+        """Yields the outputs for the timer."""
         return None

@@ -1,7 +1,7 @@
-"""What a job's functions need beside the program: modules, requirements, archives (Flink: `python.files` and the like).
+"""What a job's functions need besides the program: modules, requirements, archives (Flink: `python.files` and similar).
 
-All processes are on one host and run one interpreter. So files are used where they are; requirements are installed, and
-archives unpacked, once for each content, into the user's cache folder, where every process finds them.
+All processes are on one host and run one interpreter. Therefore files are used in place. Requirements are installed and
+archives are unpacked into the user's cache folder, once per content, and every process finds them there.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from shmflink.errors import ConfigurationError
 
 __all__ = ["PythonDependencies", "check_executable", "import_root"]
 
-_PIP_LINES = 15  # of what pip says, in the error
+_PIP_LINES = 15  # of pip's output, in the error
 
 
 @dataclass(frozen=True, slots=True)
 class PythonDependencies:
-    """`requirements`: a file, and a folder with packages or an empty text. `archives`: a file, its place."""
+    """`requirements`: a file, and a folder with packages or an empty text. `archives`: pairs of file and target."""
 
     files: tuple[str, ...] = ()
     requirements: tuple[str, str] | None = None
@@ -29,7 +29,7 @@ class PythonDependencies:
 
     @staticmethod
     def configured(files: str | None, requirements: str | None, archives: str | None) -> PythonDependencies:
-        """Of the options: `a.py,b.zip`; `requirements.txt#folder`; `data.zip#data,venv.tar.gz`."""
+        """Parses the options: `a.py,b.zip`; `requirements.txt#folder`; `data.zip#data,venv.tar.gz`."""
         made = PythonDependencies()
         for path in _parts(files):
             made = made.with_file(path)
@@ -42,28 +42,30 @@ class PythonDependencies:
         return made
 
     def with_file(self, path: str) -> PythonDependencies:
-        """One more module, package folder or zip archive to import from."""
+        """Adds a module, package folder or zip archive to import from."""
         return replace(self, files=(*self.files, _there(path, "python file")))
 
     def with_requirements(self, file: str, folder: str) -> PythonDependencies:
-        """Installed with pip; if `folder` is given, only from the packages in it."""
+        """Sets the requirements for pip; if `folder` is given, pip installs only from the packages in it."""
         return replace(self, requirements=(_there(file, "requirements file"), folder and _there(folder, "folder")))
 
     def with_archive(self, archive: str, target: str) -> PythonDependencies:
-        """Unpacked to a folder `target` (the archive's name by default) in the working directory of functions."""
+        """Adds an archive, unpacked to the folder `target` (by default the archive's name) in the functions' working
+        directory.
+        """
         target = target or os.path.basename(archive)
         if os.path.isabs(target) or ".." in target.split("/"):
-            raise ConfigurationError(f"archive {archive}: it cannot be unpacked to {target!r}; give a relative path")
+            raise ConfigurationError(f"archive {archive}: cannot unpack it to {target!r}; give a relative path")
         return replace(self, archives=(*self.archives, (_there(archive, "archive"), target)))
 
     def and_those(self, other: PythonDependencies) -> PythonDependencies:
-        """Both; the requirements of `other` where it has some."""
+        """Merges both; the requirements are those of `other` if it has any."""
         return PythonDependencies(
             (*self.files, *other.files), other.requirements or self.requirements, (*self.archives, *other.archives)
         )
 
     def import_paths(self) -> list[str]:
-        """Installs the requirements, where they are not yet, and says what goes in front of `sys.path`.
+        """Installs the requirements if necessary; returns what to put at the front of `sys.path`.
 
         Raises:
             ConfigurationError: pip failed.
@@ -93,19 +95,19 @@ class PythonDependencies:
 
 
 def check_executable(path: str) -> None:
-    """Raises ConfigurationError where `path` is another Python than the one that runs the program."""
+    """Raises ConfigurationError if `path` is not the Python that runs the program."""
     import shutil
 
     found = shutil.which(path)
     if found is None or os.path.realpath(found) != os.path.realpath(sys.executable):
         raise ConfigurationError(
             f"python executable {path}: functions run in the Python that runs the program, {sys.executable}; start the "
-            "program with the other one, or leave the option out"
+            "program with {path}, or remove the option"
         )
 
 
 def import_root(path: str) -> str:
-    """What goes on `sys.path` for a path given by the user: a module's folder, a folder or archive itself."""
+    """The entry of `sys.path` for a path given by the user: a module's folder, or the folder or archive itself."""
     path = os.path.abspath(path)
     return os.path.dirname(path) if path.endswith(".py") else path
 
@@ -122,7 +124,7 @@ def _there(path: str, what: str) -> str:
 
 
 def _installed(file: str, folder: str) -> str:
-    """The folder that the requirements are installed in."""
+    """The folder in which the requirements are installed."""
     import hashlib
     import subprocess
 
@@ -141,17 +143,17 @@ def _installed(file: str, folder: str) -> str:
 
 
 def _unpack(archive: str, target: str) -> None:
-    import tarfile  # here, because few programs have archives and all would pay for the imports
+    import tarfile  # imported here: few programs have archives, but all would pay for the imports
     import zipfile
 
     os.makedirs(target, exist_ok=True)
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
             for item in file.infolist():
-                path = file.extract(item, target)  # never outside of it
+                path = file.extract(item, target)  # refuses members that would land outside the folder
                 mode = item.external_attr >> 16 & 0o777
                 if mode and not item.is_dir():
-                    os.chmod(path, mode | 0o400)  # programs stay programs
+                    os.chmod(path, mode | 0o400)  # keeps the executable bit
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as file:
             file.extractall(target, filter="data")
@@ -160,7 +162,7 @@ def _unpack(archive: str, target: str) -> None:
 
 
 def _cached(kind: str, key: str, fill: Callable[[str], None]) -> str:
-    """A folder for this content, filled once: it appears whole, whoever else is filling one."""
+    """A folder for this content, filled once. It appears complete even if several processes fill it concurrently."""
     import shutil
     import tempfile
 
@@ -174,7 +176,7 @@ def _cached(kind: str, key: str, fill: Callable[[str], None]) -> str:
         fill(filling)
         os.rename(filling, folder)
     except OSError:
-        if not os.path.isdir(folder):  # else another process was first
+        if not os.path.isdir(folder):  # otherwise another process was faster
             raise
     finally:
         shutil.rmtree(filling, ignore_errors=True)

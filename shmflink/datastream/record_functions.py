@@ -1,7 +1,7 @@
 """Functions of single elements (`pyflink.datastream.functions`).
 
-Wherever one of these classes is taken, a plain callable is taken too. A function is pickled in the user's
-process and opened once per subtask: keep connections, caches and counters in `open`.
+Every method that accepts one of these classes also accepts a plain callable. A function is pickled in the user's
+process and opened once per subtask: create connections, caches and counters in `open`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class RuntimeContext(KeyedStateStore):
-    """What a function may know of the subtask it runs in, and the state of its current key; handed to `open`."""
+    """Information about the function's subtask, and access to the state of the current key; passed to `open`."""
 
     @abstractmethod
     def get_task_name(self) -> str:
@@ -51,11 +51,11 @@ class RuntimeContext(KeyedStateStore):
 
     @abstractmethod
     def get_attempt_number(self) -> int:
-        """0 at first; one more after each restart."""
+        """0 for the first attempt; grows by one with each restart."""
 
     @abstractmethod
     def get_task_name_with_subtasks(self) -> str:
-        """`Map (2/4)`: 1-based, as logs show it."""
+        """`Map (2/4)`: 1-based, as in logs."""
 
     @abstractmethod
     def get_job_parameter(self, key: str, default_value: str) -> str:
@@ -70,7 +70,7 @@ RuntimeContext.register(OperatorRuntimeContext)
 
 
 class Function(TakesTypeParameters, ABC):
-    """Common part of all functions."""
+    """The common part of all functions."""
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Called once per subtask, before any element."""
@@ -80,18 +80,18 @@ class Function(TakesTypeParameters, ABC):
 
 
 class CheckpointedFunction(ABC):
-    """*shmflink only.* (Flink: CheckpointedFunction.) A function, besides what else it is, with state of its subtask.
+    """*shmflink only.* (Flink: CheckpointedFunction.) An additional base class for functions with state per subtask.
 
-    `initialize_state(context)` is called before `open`; `context.get_operator_state_store()` has list states, whose
-    elements are dealt out anew when the parallelism changes, and union list states, which every subtask gets whole.
+    `initialize_state(context)` is called before `open`. `context.get_operator_state_store()` has list states, whose
+    elements are redistributed when the parallelism changes, and union list states, which every subtask receives whole.
     """
 
     @abstractmethod
     def initialize_state(self, context: FunctionInitializationContext) -> None:
-        """Asks for the states; after a restore they hold what was restored."""
+        """Obtains the states; after a restore they contain the restored elements."""
 
     def snapshot_state(self, context: Any) -> None:  # noqa: B027 (optional)
-        """A checkpoint is about to be taken: brings the states up to date."""
+        """Called before a checkpoint: updates the states."""
 
 
 class MapFunction(Function, Generic[IN, OUT]):
@@ -107,7 +107,7 @@ class FlatMapFunction(Function, Generic[IN, OUT]):
 
     @abstractmethod
     def flat_map(self, value: IN) -> Iterable[OUT] | None:
-        """Yields, or returns an iterable of what replaces `value`; None for nothing."""
+        """Yields the values that replace `value`, or returns an iterable of them, or None for none."""
 
 
 class FilterFunction(Function, Generic[IN]):
@@ -123,11 +123,11 @@ class ReduceFunction(Function, Generic[T]):
 
     @abstractmethod
     def reduce(self, value1: T, value2: T) -> T:
-        """`value1` is what was reduced so far, `value2` the new value."""
+        """`value1` is the result so far, `value2` the new value."""
 
 
 class KeySelector(Function, Generic[IN, KEY]):
-    """Takes the key out of a value."""
+    """Extracts the key from a value."""
 
     @abstractmethod
     def get_key(self, value: IN) -> KEY:

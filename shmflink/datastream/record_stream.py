@@ -1,4 +1,4 @@
-"""Methods of streams that work on elements: functions, partitioning, sinks, results in the user's process."""
+"""Methods of streams that work on single elements: functions, partitioning, sinks, results in the user's process."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ __all__ = ["RecordStream"]
 
 
 class RecordStream(ColumnStream[S]):
-    """A stream whose elements functions take one by one."""
+    """Methods that apply functions to single elements."""
 
     # --- functions ---
 
@@ -94,7 +94,7 @@ class RecordStream(ColumnStream[S]):
     def filter(self, func: Callable[[Any], bool] | FilterFunction | Expression) -> S:
         """Keeps the elements for which `func` is true. On a keyed stream a FilterFunction may use keyed state.
 
-        An expression over the columns (*shmflink only*) keeps rows for which it is true, not false or null.
+        An expression over the columns (*shmflink only*) keeps the rows for which it is true, and drops false and null.
         """
         if isinstance(func, Node):
             return self.record(FilterColumns(func))
@@ -108,9 +108,9 @@ class RecordStream(ColumnStream[S]):
     ) -> S:
         """*shmflink only.* Applies `fn` to whole `pyarrow.RecordBatch`es; it returns one, several or None.
 
-        Batch sizes are the engine's choice and must not matter. Timestamps stay when the number of rows does.
-        `output_type` says which columns come back, as one of `Types` or as a `pyarrow.Schema`; without it the columns
-        behind are not known, and `key_by("name")`, `select()` and the like refuse the stream.
+        shmflink chooses the sizes of batches; results must not depend on them. Timestamps are kept if the number of
+        rows is unchanged. `output_type` declares the columns of the result, as one of `Types` or as a `pyarrow.Schema`;
+        without it the columns are not known, and `key_by("name")`, `select()` and similar methods refuse the stream.
         """
         check_function(fn, None, "The input must be a callable function from a pyarrow.RecordBatch")
         declared = ColumnsTypeInfo(output_type) if isinstance(output_type, pa.Schema) else checked_type(output_type)
@@ -160,7 +160,7 @@ class RecordStream(ColumnStream[S]):
         partitioner: Callable[[Any, int], int] | Partitioner,
         key_selector: Callable[[Any], Any] | KeySelector,
     ) -> S:
-        """Rows go where `partitioner(key, number of partitions)` says. The stream is not keyed by it."""
+        """`partitioner(key, number of partitions)` chooses the subtask of each row. The stream is not keyed."""
         check_partitioner(partitioner)
         check_key_selector(key_selector)
         return self.record(PartitionCustom(partitioner, key_selector))
@@ -181,7 +181,7 @@ class RecordStream(ColumnStream[S]):
         return self._sink("Writer", sink)
 
     def add_sink(self, sink_func: Sink | SinkFunction) -> DataStreamSink:
-        """Ends the stream in a Sink, as `sink_to`, or in a SinkFunction of the user's own (*shmflink only*)."""
+        """Writes the stream to a Sink, like `sink_to`, or to a custom SinkFunction (*shmflink only*)."""
         if isinstance(sink_func, SinkFunction):
             return self._sink("Unnamed", FunctionSink(sink_func))
         if not isinstance(sink_func, Sink):
@@ -193,7 +193,7 @@ class RecordStream(ColumnStream[S]):
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
         """Writes every element as a line to standard output.
 
-        Each update is a line of its own. With parallelism above 1, each line begins with the subtask's number, 1-based:
+        Each update is a separate line. With parallelism above 1, each line begins with the subtask's number, 1-based:
         `2> `; with an identifier, `identifier:2> `.
         """
         return self._sink("Print to Std. Out", PrintSink(sink_identifier))
@@ -216,11 +216,12 @@ class RecordStream(ColumnStream[S]):
     def execute_and_collect(
         self, job_execution_name: str | None = None, limit: int | None = None
     ) -> CloseableIterator[Any] | list[Any]:
-        """Runs the job and hands out the elements: an iterator to close, or a list of the first `limit`.
+        """Runs the job and returns its elements: as an iterator to close, or as a list of the first `limit`.
 
-        Of a KeyedStream these are `Row(f0=key, f1=value)`, as in PyFlink, in the order of their source. Of updates
-        (`aggregate()`, `reduce()`, ... in STREAMING mode) the final rows, each once, when a bounded input has ended; of
-        an unbounded input every update as it comes. `updates()` in front gives every update of a bounded one, too.
+        The elements of a KeyedStream are `Row(f0=key, f1=value)`, as in PyFlink, in the order of their source. From a
+        stream of updates (`aggregate()`, `reduce()`, ... in STREAMING mode) come the final rows, each once, when a
+        bounded input has ended; if the input is unbounded, every update as it arrives. Call `updates()` before to
+        receive every update of a bounded input, too.
         """
         if limit is not None and limit <= 0:
             raise UsageError(f"execute_and_collect(): limit must be greater than 0, got {limit}")
@@ -232,16 +233,16 @@ class RecordStream(ColumnStream[S]):
             return list(islice(iterator, limit))
 
     def iter_batches(self, job_name: str | None = None) -> CloseableIterator[pa.RecordBatch]:
-        """*shmflink only.* Runs the job and hands out `pyarrow.RecordBatch`es as they come; closing cancels it.
+        """*shmflink only.* Runs the job and returns `pyarrow.RecordBatch`es as they arrive; closing cancels the job.
 
-        They have the key-value metadata of their source as far as these are still true; see `FileSource.parquet`.
+        They have the key-value metadata of their source as far as these still hold; see `FileSource.parquet`.
         """
         return self._batches(job_name, carried_metadata(self.recorded.plan())[self.node.id])
 
     def to_arrow(self, job_name: str | None = None) -> pa.Table:
-        """*shmflink only.* Runs the job and returns all of the stream as a `pyarrow.Table`, in no certain order.
+        """*shmflink only.* Runs the job and returns the whole stream as a `pyarrow.Table`, in no particular order.
 
-        It has the key-value metadata of its source as far as these are still true; see `FileSource.parquet`.
+        It has the key-value metadata of its source as far as these still hold; see `FileSource.parquet`.
         """
         return self._table(job_name, carried_metadata(self.recorded.plan())[self.node.id])
 
@@ -250,13 +251,13 @@ class RecordStream(ColumnStream[S]):
         return self.to_arrow(job_name)
 
     def to_pandas(self, job_name: str | None = None) -> pd.DataFrame:
-        """*shmflink only.* As `to_arrow`, as a `pandas.DataFrame`. Needs pandas."""
+        """*shmflink only.* Like `to_arrow`, but returns a `pandas.DataFrame`. Needs pandas."""
         require("pandas", "to_pandas()")
         frame: pd.DataFrame = self._table(job_name).to_pandas()
         return frame
 
     def to_polars(self, job_name: str | None = None) -> pl.DataFrame:
-        """*shmflink only.* As `to_arrow`, as a `polars.DataFrame`. Needs polars."""
+        """*shmflink only.* Like `to_arrow`, but returns a `polars.DataFrame`. Needs polars."""
         frame: pl.DataFrame = require("polars", "to_polars()").from_arrow(self._table(job_name))
         return frame
 
@@ -269,7 +270,7 @@ class RecordStream(ColumnStream[S]):
         schema = schema_of(self.declared_type)
         with self._batches(job_name, annotations) as batches:
             found = list(batches)
-        if schema is None:  # rows of types that nobody declared
+        if schema is None:  # rows without a declared type
             return pa.Table.from_batches(found) if found else pa.table({})
         return pa.Table.from_batches(found, described_rows(schema, annotations))
 
@@ -277,7 +278,7 @@ class RecordStream(ColumnStream[S]):
         return self.environment.collect(self._collect_into, job_name)
 
     def _collect_into(self, sink: Sink) -> None:
-        """Ends the stream in a sink that collects, in its last task where it has one."""
+        """Ends the stream in a collecting sink, chained to the last task if there is one."""
         node = self.node
         collecting = self._sink("Data stream collect sink", sink)
         collecting.set_parallelism(node.settings.parallelism or -1 if node.call.is_operator else 1)

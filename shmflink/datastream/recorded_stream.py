@@ -1,4 +1,4 @@
-"""What every stream has: the node that was recorded for it, its type, and the settings of its operator."""
+"""The common part of all streams: the recorded node, its type, and the settings of its operator."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class RecordedStream(SaysWhatIsMissing, Generic[S]):
     MISSING: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, environment: Environment[S], recorded: Recorded) -> None:
-        """Made by an environment or another stream, not by users."""
+        """Created by an environment or another stream, not by users."""
         self.environment = environment
         self.recorded = recorded
 
     @property
     def node(self) -> Node:
-        """*shmflink only.* The node of the logical plan that stands for this stream, as it is now."""
+        """*shmflink only.* The node of the logical plan for this stream, with its current settings."""
         return self.recorded.node
 
     @property
     def declared_type(self) -> TypeInformation | None:
-        """*shmflink only.* The declared type of the elements; None where there is none."""
+        """*shmflink only.* The declared type of the elements; None if none was declared."""
         return self.recorded.node.output_type
 
     def record(self, call: Call, *others: Recorded) -> S:
-        """*shmflink only.* The stream of a call behind this one, and behind others."""
+        """*shmflink only.* Records a call with this stream, and others, as input; returns the resulting stream."""
         return self.environment.stream_of(self.environment.recorder.record(call, self.recorded, *others))
 
     # --- the operator that made this stream ---
@@ -60,7 +60,7 @@ class RecordedStream(SaysWhatIsMissing, Generic[S]):
         return self
 
     def uid(self, uid: str) -> Self:
-        """Id by which the operator's state is found when the job starts again; unique in the job."""
+        """Id under which a restored job finds the operator's state; unique in the job."""
         self._settings("uid").set_uid(uid)
         return self
 
@@ -75,12 +75,12 @@ class RecordedStream(SaysWhatIsMissing, Generic[S]):
         return self
 
     def set_max_parallelism(self, max_parallelism: int) -> Self:
-        """Number of key groups, the bound of the parallelism for the whole life of the state; 1 to 32768."""
+        """Number of key groups, which limits the parallelism for the whole life of the state; 1 to 32768."""
         self._settings("set_max_parallelism").set_max_parallelism(max_parallelism)
         return self
 
     def force_non_parallel(self) -> Self:
-        """One subtask, for good: any other `set_parallelism` is an error."""
+        """Fixes the parallelism at 1: `set_parallelism` with any other value is an error."""
         self._settings("force_non_parallel").force_non_parallel()
         return self
 
@@ -90,12 +90,12 @@ class RecordedStream(SaysWhatIsMissing, Generic[S]):
         return self
 
     def start_new_chain(self) -> Self:
-        """The operator begins a task of its own; what follows may be chained to it."""
+        """The operator starts a new task; following operators may be chained to it."""
         self._settings("start_new_chain").start_new_chain()
         return self
 
     def disable_chaining(self) -> Self:
-        """The operator is a task of its own."""
+        """The operator is not chained to any other; it is a separate task."""
         self._settings("disable_chaining").disable_chaining()
         return self
 
@@ -110,7 +110,7 @@ class RecordedStream(SaysWhatIsMissing, Generic[S]):
         return self
 
     def get_type(self) -> TypeInformation:
-        """Type of the elements; `Types.PICKLED_BYTE_ARRAY()` where none was declared."""
+        """Type of the elements; `Types.PICKLED_BYTE_ARRAY()` if none was declared."""
         return self.declared_type if self.declared_type is not None else Types.PICKLED_BYTE_ARRAY()
 
     @abstractmethod
@@ -122,7 +122,7 @@ class RecordedStream(SaysWhatIsMissing, Generic[S]):
         return self.environment.get_config()
 
     def _settings(self, method: str) -> OperatorSettings:
-        """Access to the operator behind this stream; partitioned and united streams have none."""
+        """The operator that produces this stream; partitioned streams and unions have none."""
         if not self.node.call.is_operator:
             raise UsageError(
                 f"{method}() must follow an operator, but this stream is the result of {self.node.name}: "

@@ -1,4 +1,4 @@
-"""What an environment has recorded: one `Recorded` for each call, whose node `.name()` and other setters replace."""
+"""What an environment has recorded: one `Recorded` per call; `.name()` and other setters replace its node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Recorded", "Recorder"]
 
 
 class Recorded:
-    """One recorded call. It keeps alive what is in front of it, and nothing else."""
+    """One recorded call. It keeps its inputs alive, and nothing else."""
 
     __slots__ = ("inputs", "node")
 
@@ -32,11 +32,11 @@ class Recorded:
         self.node = replace(self.node, settings=replace(self.node.settings, **changes))
 
     def plan(self) -> LogicalPlan:
-        """The plan that ends here."""
+        """The plan of this call and everything upstream of it."""
         return _plan_of([self])
 
     def source_names(self) -> list[str]:
-        """Names of the sources in front of it."""
+        """Names of the upstream sources."""
         return [node.name for node in self.plan() if isinstance(node.call, Read)]
 
 
@@ -44,18 +44,20 @@ class Recorder:
     """Records calls in order; a call that its rule refuses is not recorded."""
 
     def __init__(self, parallelism: Callable[[], int]) -> None:
-        """`parallelism` of operators that are recorded now."""
+        """The default `parallelism` of operators that are recorded now."""
         self._parallelism = parallelism
         self._ends: list[Recorded] = []
         self._following = 1
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would run."""
+        """Whether there is nothing to run."""
         return not self._ends
 
     def record(self, call: Call, *inputs: Recorded) -> Recorded:
-        """Records a call behind these inputs; raises what its rule refuses. Numbers never restart in an environment."""
+        """Records a call with these inputs; raises the error with which its rule refuses it. Node numbers never restart
+        within an environment.
+        """
         node, following, runs = checked_node(
             self._following,
             call,
@@ -70,17 +72,17 @@ class Recorder:
         return recorded
 
     def unrecorded(self, call: Call) -> Node:
-        """The node that a call without inputs would get; nothing is recorded."""
+        """The node that a call without inputs would get; records nothing."""
         node, _, _ = checked_node(self._following, call, [], parallelism=self._parallelism(), place="")
         return node
 
     def runs(self, recorded: Recorded) -> bool:
-        """Whether `recorded` is part of what would run."""
+        """Whether `recorded` is part of the program that would run."""
         return any(node.id == recorded.node.id for node in self.plan())
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """For a method that records several calls: if one of them is refused, none of them stays recorded."""
+        """For a method that records several calls: if one of them is refused, all of them are removed."""
         count, following = len(self._ends), self._following
         try:
             yield
@@ -90,16 +92,16 @@ class Recorder:
             raise
 
     def plan(self) -> LogicalPlan:
-        """All that was recorded since the last `clear`, as it is now."""
+        """Everything recorded since the last `clear`, with its current settings."""
         return _plan_of(self._ends)
 
     def clear(self) -> None:
-        """Forgets what would run. The program may continue to use its streams."""
+        """Drops the program recorded so far. The user may continue to use its streams."""
         self._ends.clear()
 
 
 def _plan_of(ends: Sequence[Recorded]) -> LogicalPlan:
-    """Everything that `ends` are made of, each once, inputs before consumers, in the program's order."""
+    """All calls upstream of `ends`, each once, inputs before consumers, in the program's order."""
     order: dict[int, Node] = {}
     for end in ends:
         stack = [(end, iter(end.inputs))]

@@ -18,7 +18,7 @@ __all__ = ["plain_batches", "require"]
 def plain_batches(
     batches: Iterator[pa.RecordBatch], declared: TypeInformation | None, annotations: pa.Schema = NO_METADATA
 ) -> Iterator[pa.RecordBatch]:
-    """The batches; where their types are declared, with exactly these and the metadata of the annotated schema."""
+    """The batches; if their types are declared, with exactly these types and the metadata of the annotated schema."""
     schema = schema_of(declared)
     schema = None if schema is None else described_rows(schema, annotations)
     for batch in batches:
@@ -29,7 +29,7 @@ def plain_batches(
 
 
 def require(module: str, method: str) -> ModuleType:
-    """Raises ConfigurationError, saying what to install, where an optional package is missing."""
+    """Imports an optional package; if it is missing, raises a ConfigurationError that says what to install."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -17,10 +17,10 @@ _UNITS: Final = ((_KIBI**4, "tb"), (_KIBI**3, "gb"), (_KIBI**2, "mb"), (_KIBI, "
 
 @total_ordering
 class MemorySize:
-    """A number of bytes, viewable in different units."""
+    """A number of bytes, convertible to other units."""
 
     def __init__(self, j_memory_size: MemorySize | None = None, bytes_size: int | None = None) -> None:
-        """`j_memory_size` keeps PyFlink's name; here it is another MemorySize to copy."""
+        """`j_memory_size`: another MemorySize to copy; the parameter has PyFlink's name."""
         size = bytes_size if j_memory_size is None else j_memory_size.get_bytes()
         if not isinstance(size, int) or size < 0:
             raise ConfigurationError(f"a memory size is a number of bytes >= 0, got {size!r}")
@@ -69,9 +69,9 @@ class MemorySize:
 
 @dataclass(frozen=True, eq=True)
 class SlotSharingGroup:
-    """Operators that may share slots: a name, and resources that are asked for.
+    """Operators that may share slots: a name and the requested resources.
 
-    Resources are kept, but no version grants them yet: using a group that asks for some is an error.
+    Resources are not supported yet: the group stores them, but using a group that requests any is an error.
     """
 
     _name: str
@@ -97,11 +97,11 @@ class SlotSharingGroup:
         return dict(self._external)
 
     def usable_name(self) -> str:
-        """The name; ConfigurationError where something is asked for that cannot be granted."""
+        """The name; ConfigurationError if the group requests resources."""
         wanted = [f"{name} {value}" for name, value in (*self._resources, *self._external)]
         if wanted:
             raise ConfigurationError(
-                f"slot sharing group '{self._name}' asks for {', '.join(wanted)}: resources per slot sharing "
+                f"slot sharing group '{self._name}' requests {', '.join(wanted)}: resources per slot sharing "
                 f"group are not supported. Build it without: SlotSharingGroup.builder('{self._name}').build()"
             )
         return self._name
@@ -125,7 +125,7 @@ class SlotSharingGroup:
             return self
 
         def set_task_heap_memory(self, task_heap_memory: MemorySize) -> SlotSharingGroup.Builder:
-            """More than nothing; ConfigurationError otherwise."""
+            """The size if it is positive; otherwise ConfigurationError."""
             if task_heap_memory.get_bytes() <= 0:
                 raise ConfigurationError(
                     f"slot sharing group '{self._name}': the task heap memory must be positive, got {task_heap_memory}"
@@ -155,11 +155,11 @@ class SlotSharingGroup:
             return self
 
         def build(self) -> SlotSharingGroup:
-            """ConfigurationError where resources are asked for without CPU cores and task heap memory, as in Flink."""
+            """ConfigurationError if resources are requested without CPU cores and task heap memory, as in Flink."""
             missing = [name for name in ("CPU cores", "task heap memory") if name not in self._resources]
             if missing and (self._resources or self._external):
                 raise ConfigurationError(
-                    f"slot sharing group '{self._name}': a group that asks for resources must give CPU cores and task "
+                    f"slot sharing group '{self._name}': a group that requests resources must set CPU cores and task "
                     f"heap memory; {' and '.join(missing)} missing"
                 )
             return SlotSharingGroup(

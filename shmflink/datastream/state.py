@@ -1,4 +1,4 @@
-"""State and what describes it (`pyflink.datastream.state`)."""
+"""State and its descriptors (`pyflink.datastream.state`)."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ class State(ABC):
 
     @abstractmethod
     def clear(self) -> None:
-        """Removes what the key has."""
+        """Removes the state of the current key."""
 
 
 class AppendingState(TakesTypeParameters, State, Generic[IN, OUT]):
-    """States that elements are added to."""
+    """States to which elements are added."""
 
     @abstractmethod
     def get(self) -> OUT | None:
-        """What the elements make."""
+        """The result of all elements."""
 
     @abstractmethod
     def add(self, value: IN) -> None:
-        """One more element."""
+        """Adds an element."""
 
 
 class MergingState(AppendingState[IN, OUT]):
-    """States that can be made one, as windows merge."""
+    """States that can be merged, as windows merge."""
 
 
 _PLAIN: tuple[type, ...] = (ValueState, MapState, ReadOnlyBroadcastState)

@@ -1,6 +1,6 @@
 """Where state lives while a job runs (PyFlink: `pyflink.datastream.state_backend`).
 
-As in PyFlink 2, nothing takes these objects: the option `state.backend.type` decides, and `hashmap` is what there is.
+As in PyFlink 2, no method accepts these objects: the option `state.backend.type` decides, and only `hashmap` exists.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class HashMapStateBackend(StateBackend):
 
 
 class EmbeddedRocksDBStateBackend(StateBackend):
-    """Always an error: there is no RocksDB here."""
+    """Always raises an error: there is no RocksDB here."""
 
     def __init__(self, enable_incremental_checkpointing: bool | None = None) -> None:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Streams whose rows are kept for the jobs that follow (`DataStream.cache`)."""
+"""Streams whose rows are stored for later jobs (`DataStream.cache`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _PREFIX: Final = "shmflink-cache-"
 
 
 class StreamCache:
-    """One stream's rows: none yet, being written by a job, or written. Then the stream's node is a source of them."""
+    """The stored rows of one stream: none yet, being written by a job, or complete. Once they are complete, the
+    stream's node is a source that reads them.
+    """
 
     def __init__(self, recorder: Recorder, recorded: Recorded) -> None:
         self._recorder = recorder
@@ -35,16 +37,16 @@ class StreamCache:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the job that is recorded reads the stream, and its rows are not there."""
+        """Whether the recorded job reads the stream and its rows are not stored yet."""
         return not self.is_filled and self._recorder.runs(self._recorded)
 
     @property
     def is_filled(self) -> bool:
-        """Whether a job has written all the rows, so that they are read from now on."""
+        """Whether a job has written all rows; from then on jobs read them."""
         return self._folder is not None
 
     def follow(self) -> None:
-        """Looks whether the job that writes the rows has ended."""
+        """Checks whether the job that writes the rows has ended."""
         if self._writing is None:
             return
         client, folder = self._writing
@@ -56,7 +58,7 @@ class StreamCache:
 
     def _read_from(self, folder: _Folder) -> None:
         node = self._recorded.node
-        self._origin = (node, self._recorded.inputs)  # as it is now: a uid may have been set since
+        self._origin = (node, self._recorded.inputs)  # with its current settings: a uid may have been set since
         annotations = carried_metadata(self._recorded.plan())[node.id]
         source = Read(CacheSource(folder.path, node.output_type, annotations), "CacheRead", node.output_type)
         read = self._recorder.unrecorded(source)
@@ -68,24 +70,24 @@ class StreamCache:
         self._folder = folder
 
     def begin(self) -> _Folder:
-        """Has the job that is recorded write the rows, too."""
+        """Makes the recorded job write the rows, too."""
         folder = _Folder()
         self._recorder.record(Write(CacheSink(folder.path), "CacheWrite"), self._recorded)
         return folder
 
     def submitted(self, client: JobClient, folder: _Folder) -> None:
-        """The job writes them."""
+        """Notes that the job writes the rows."""
         self._writing = (client, folder)
 
     def invalidate(self) -> None:
-        """Forgets the rows; the next job makes them again, and keeps them."""
+        """Deletes the rows; the next job computes and stores them again."""
         if self.is_filled:
             self._recorded.node, self._recorded.inputs = self._origin
         self._folder = self._writing = None
 
 
 class StreamCaches:
-    """Those of one environment."""
+    """The cached streams of one environment."""
 
     def __init__(self) -> None:
         self._caches: list[StreamCache] = []
@@ -94,23 +96,23 @@ class StreamCaches:
         self._caches.append(cache)
 
     def follow(self) -> None:
-        """Before a plan is made: rows that jobs have written meanwhile are read."""
+        """Called before a plan is built: switches streams whose rows are now complete to reading them."""
         for cache in self._caches:
             cache.follow()
 
     def begin(self) -> list[Caching]:
-        """Has the job that is recorded write the rows of its streams that are to be kept and are not kept yet."""
+        """Makes the recorded job write the rows of its cached streams that are not stored yet."""
         wanted = [cache for cache in self._caches if cache.is_wanted]
         return [(cache, cache.begin()) for cache in wanted]
 
     def clear(self) -> None:
-        """Forgets all rows."""
+        """Deletes all rows."""
         for cache in self._caches:
             cache.invalidate()
 
 
 class _Folder:
-    """A temporary folder that goes with this object, at the latest with the process."""
+    """A temporary folder that is removed with this object, at the latest at the end of the process."""
 
     def __init__(self) -> None:
         _remove_those_of_dead_processes()
@@ -119,12 +121,12 @@ class _Folder:
 
 
 def _remove(path: str, pid: int) -> None:
-    if os.getpid() == pid:  # in a fork the folder is the parent's
+    if os.getpid() == pid:  # after a fork the folder still belongs to the parent
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_those_of_dead_processes() -> None:
-    """A program that was killed could not."""
+    """Removes folders that killed programs left behind."""
     root = tempfile.gettempdir()
     for name in os.listdir(root):
         pid = name.removeprefix(_PREFIX).partition("-")[0]
@@ -135,4 +137,4 @@ def _remove_those_of_dead_processes() -> None:
                     shutil.rmtree(path, ignore_errors=True)
 
 
-Caching: TypeAlias = tuple[StreamCache, _Folder]  # a stream, and where the job that is being made writes its rows
+Caching: TypeAlias = tuple[StreamCache, _Folder]  # a stream, and the folder into which the recorded job writes its rows

@@ -22,15 +22,15 @@ __all__ = [
 
 
 class AggregateFunction(Function, Generic[IN, ACC, OUT]):
-    """Many values into one accumulator, and its result."""
+    """Adds many values to one accumulator and computes its result."""
 
     @abstractmethod
     def create_accumulator(self) -> ACC:
-        """A new accumulator, of no value yet."""
+        """A new, empty accumulator."""
 
     @abstractmethod
     def add(self, value: IN, accumulator: ACC) -> ACC:
-        """The accumulator with one more value; it may be the same object."""
+        """The accumulator after adding the value; it may be the same object."""
 
     @abstractmethod
     def get_result(self, accumulator: ACC) -> OUT:
@@ -38,14 +38,14 @@ class AggregateFunction(Function, Generic[IN, ACC, OUT]):
 
     @abstractmethod
     def merge(self, acc_a: ACC, acc_b: ACC) -> ACC:
-        """One accumulator of two; only needed for windows that merge."""
+        """Merges two accumulators; only needed for windows that merge."""
 
 
 KeyedStateStore.register(StateStore)
 
 
 class _Context(TakesTypeParameters, ABC, Generic[W]):
-    """What `process` may use."""
+    """The context of `process`."""
 
     @abstractmethod
     def window(self) -> W:
@@ -61,18 +61,18 @@ class _Context(TakesTypeParameters, ABC, Generic[W]):
 
     @abstractmethod
     def window_state(self) -> KeyedStateStore:
-        """State of the key and window; clear it in `clear`."""
+        """State per key and window; clear it in `clear`."""
 
     @abstractmethod
     def global_state(self) -> KeyedStateStore:
-        """State of the key over all its windows."""
+        """State per key, shared by all its windows."""
 
 
 _Context.register(WindowContext)
 
 
 class WindowFunction(Function, Generic[IN, OUT, KEY, W]):
-    """Over the elements of one key in one window."""
+    """Called with the elements of one key in one window."""
 
     @abstractmethod
     def apply(self, key: KEY, window: W, inputs: Iterable[IN]) -> Iterable[OUT]:
@@ -80,7 +80,7 @@ class WindowFunction(Function, Generic[IN, OUT, KEY, W]):
 
 
 class AllWindowFunction(Function, Generic[IN, OUT, W]):
-    """Over all elements of one window."""
+    """Called with all elements of one window."""
 
     @abstractmethod
     def apply(self, window: W, inputs: Iterable[IN]) -> Iterable[OUT]:
@@ -88,12 +88,12 @@ class AllWindowFunction(Function, Generic[IN, OUT, W]):
 
 
 class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
-    """Over the elements of one key in one window, with state and times."""
+    """Called with the elements of one key in one window; has state and times."""
 
     if TYPE_CHECKING:
 
         class Context(_Context[W2]):
-            """As `_Context`; pyright takes no parameter for an alias."""
+            """Same as `_Context`; pyright does not accept a type parameter as an alias."""
     else:
         Context = _Context
 
@@ -102,16 +102,16 @@ class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
         """Yields the results of the window."""
 
     def clear(self, context: Any) -> None:
-        """The window goes: clear its state."""
+        """Called when the window is purged: clear its state."""
 
 
 class ProcessAllWindowFunction(Function, Generic[IN, OUT, W]):
-    """Over all elements of one window, with state and times."""
+    """Called with all elements of one window; has state and times."""
 
     if TYPE_CHECKING:
 
         class Context(_Context[W2]):
-            """As `_Context`; pyright takes no parameter for an alias."""
+            """Same as `_Context`; pyright does not accept a type parameter as an alias."""
     else:
         Context = _Context
 
@@ -120,4 +120,4 @@ class ProcessAllWindowFunction(Function, Generic[IN, OUT, W]):
         """Yields the results of the window."""
 
     def clear(self, context: Any) -> None:
-        """The window goes: clear its state."""
+        """Called when the window is purged: clear its state."""

@@ -1,4 +1,4 @@
-"""What can be done with the windows of a stream, whether of one key or of all elements."""
+"""Operations on the windows of a stream, keyed or over all elements."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AnyWindowFunction = WindowFunction | ProcessWindowFunction | AllWindowFunction |
 
 
 class WindowsOf(SaysWhatIsMissing, Generic[S]):
-    """What windows of one key and windows of all elements have in common."""
+    """The common part of keyed windows and windows over all elements."""
 
     ADVICE: ClassVar[Mapping[str, str]] = synonyms.WINDOWED
 
@@ -50,14 +50,14 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         window_assigner: WindowAssigner,
         columns: Callable[[], tuple[RecordedStream[S], NamedExpressions]],
     ) -> None:
-        """`stream` is keyed, unless the windows are of all elements. `columns()`: the stream without keys, and the
-        keys; it raises where those are no columns.
+        """`stream` is keyed, unless the windows are over all elements. `columns()` returns the stream without keys, and
+        the keys; it raises an error if the keys are not columns.
         """
         from shmflink.operators.windows.assigners import WindowAssigner
         from shmflink.planner.rules.windows import check_timestamps
 
         if not isinstance(window_assigner, WindowAssigner):
-            raise TypeError(f"a window is given by a WindowAssigner, got {window_assigner!r}")
+            raise TypeError(f"window() takes a WindowAssigner, got {window_assigner!r}")
         refuse_coroutines(window_assigner)
         check_timestamps(stream.node, window_assigner, stream.recorded.source_names)
         self._stream = stream
@@ -69,7 +69,7 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         return self._stream.declared_type or Types.PICKLED_BYTE_ARRAY()
 
     def trigger(self, trigger: Trigger) -> Self:
-        """Says when a window fires, instead of the assigner's own trigger."""
+        """Replaces the assigner's default trigger, which determines when a window fires."""
         from shmflink.operators.windows.triggers import Trigger
         from shmflink.planner.rules.windows import check_merging
 
@@ -81,20 +81,20 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         return self
 
     def evictor(self, evictor: Evictor) -> Self:
-        """*shmflink only.* (PyFlink has none.) Takes elements out of windows that fire."""
+        """*shmflink only.* (PyFlink has none.) Removes elements from windows when they fire."""
         refuse_coroutines(evictor)
         self._windows = replace(self._windows, evictor=evictor)
         return self
 
     def allowed_lateness(self, time_ms: int) -> Self:
-        """For how long after its end a window still takes elements; each fires it again. Event time only."""
+        """How long after its end a window still accepts elements; each fires the window again. Event time only."""
         if not isinstance(time_ms, int) or time_ms < 0:
             raise JobGraphError(f"allowed_lateness(): milliseconds, 0 or more, got {time_ms!r}")
         self._windows = replace(self._windows, allowed_lateness_ms=time_ms)
         return self
 
     def side_output_late_data(self, output_tag: OutputTag) -> Self:
-        """Elements that come too late go to this side output of the result, instead of being dropped."""
+        """Sends late elements to this side output of the result instead of dropping them."""
         self._windows = replace(self._windows, late_data=output_tag)
         return self
 
@@ -104,7 +104,7 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         window_function: AnyWindowFunction | None = None,
         output_type: TypeInformation | None = None,
     ) -> S:
-        """Reduces the elements of a window as they come; the window function, if any, sees the one value."""
+        """Reduces the elements of a window as they arrive; the window function, if any, receives only the result."""
         self._check_function(window_function, is_optional=True)
         if window_function is None and checked_type(output_type) is None:
             output_type = self._stream.declared_type
@@ -130,7 +130,7 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         )
 
     def process(self, process_window_function: AnyWindowFunction, output_type: TypeInformation | None = None) -> S:
-        """Calls the function with all elements of a window, state and times."""
+        """Calls the function with all elements of a window; it has state and times."""
         return self.apply(process_window_function, output_type)
 
     def aggregate(
@@ -144,10 +144,11 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         window_end: str | None = "window_end",
         **named: Expression,
     ) -> S:
-        """Aggregates the elements of a window as they come; the window function, if any, sees the one result.
+        """Aggregates the elements of a window as they arrive; the window function, if any, receives only the result.
 
-        *shmflink only:* with expressions over aggregates one row for each key and window, computed on columns: the key
-        columns, the window's start and end (timestamp[ms], under these names; None leaves one out), the expressions.
+        *shmflink only:* with expressions over aggregates, emits one row per key and window, computed on columns: the
+        key columns, the window's start and end (timestamp[ms], under these names; None omits the column), the
+        expressions.
 
         >>> keyed.window(TumblingEventTimeWindows.of(Time.seconds(10))).aggregate(n=count(), top=col("price").max)
         """
@@ -189,6 +190,6 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         raise TypeError(f"window_function should be a {names}, got {function!r}")
 
     def _trigger(self) -> Trigger:
-        """The one that was given, or the assigner's own."""
+        """The trigger that was given, or the assigner's default."""
         given = self._windows.trigger
         return given or self._windows.assigner.get_default_trigger(self._stream.get_execution_environment())

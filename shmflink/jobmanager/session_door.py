@@ -40,8 +40,8 @@ def claim_name(name: str, folders: Sequence[str]) -> socket.socket:
         if error.errno != errno.EADDRINUSE:
             raise
         raise UsageError(
-            f"session cluster '{name}' runs already: stop it (shmflink stop-cluster), or give the new one another name "
-            "(-D cluster.name=NAME)"
+            f"session cluster '{name}' is already running: stop it (shmflink stop-cluster), or give the new one "
+            "another name (-D cluster.name=NAME)"
         ) from None
     return claim
 

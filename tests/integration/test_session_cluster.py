@@ -127,7 +127,7 @@ def test_jobs_of_many_programs_run_on_one_cluster_each_with_its_own_modules(shel
         assert "has finished." in done.stderr
     assert shell.log.split() == ["a", "b"]
     again = shell.command("start-cluster")
-    assert (again.returncode, "session cluster 'default' runs already" in again.stderr) == (1, True)
+    assert (again.returncode, "session cluster 'default' is already running" in again.stderr) == (1, True)
 
 
 def test_a_detached_job_outlives_its_program_and_can_be_cancelled(shell: Shell) -> None:
@@ -202,7 +202,7 @@ def test_of_two_clusters_that_start_at_once_under_one_name_one_is_refused(tmp_pa
         begun = [shell.begin("start-cluster", "-D", "cluster.slots=1") for _ in range(2)]
         told = [process.communicate(timeout=WAIT_S) for process in begun]
         assert sorted(process.returncode for process in begun) == [0, 1], told
-        assert "session cluster 'default' runs already" in "".join(stderr for _, stderr in told)
+        assert "session cluster 'default' is already running" in "".join(stderr for _, stderr in told)
         assert len(running_clusters(shell.environment)) == 1
     finally:
         shell.command("stop-cluster")

@@ -1,10 +1,11 @@
-"""What a source or sink of one's own is made of. *shmflink only*: PyFlink's connectors are Java's.
+"""The parts of a custom source or sink. *shmflink only*: PyFlink's connectors are written in Java.
 
-A source: `Source` makes an enumerator, which hands out `Split`s (`SplitQueue` where all are known at the start), and in
-each subtask a reader, which reads them (`SplitReader`, with a `SplitCursor` for each split). A sink: `Sink` makes a
-`SinkWriter` in each subtask and, for exactly once, a `Committer`; one more for the whole sink where all becomes visible
-at once. `examples/sqlite_connector.py` has one of each, `examples/manifest_sink.py` both committers,
-`examples/partitioned_log.py` a reader that reads its splits at the same time.
+A `Source` creates an enumerator, which assigns `Split`s (`SplitQueue` if all are known at the start), and in each
+subtask a reader, which reads them (`SplitReader`, with a `SplitCursor` for each split). A `Sink` creates a `SinkWriter`
+in each subtask and, for exactly-once, a `Committer` in each subtask; a global committer for the whole sink if all
+output of a checkpoint must become visible at once. `examples/sqlite_connector.py` has a source and a sink,
+`examples/manifest_sink.py` has both committers, `examples/partitioned_log.py` has a reader that reads its splits
+concurrently.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of databases (`pyflink.datastream.connectors.jdbc`): PostgreSQL's."""
+"""Database tables under PyFlink's JDBC names (`pyflink.datastream.connectors.jdbc`): PostgreSQL only."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ __all__ = ["AvroBulkWriters", "AvroInputFormat", "AvroSchema", "GenericRecordAvr
 
 
 class AvroInputFormat:
-    """PyFlink's reader of Avro files: always an error here."""
+    """PyFlink's reader of Avro files: always raises an error here."""
 
     def __init__(self, path: str, schema: AvroSchema) -> None:
         raise UsageError(

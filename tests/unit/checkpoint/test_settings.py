@@ -84,7 +84,7 @@ def test_the_folder_without_any():
     ],
 )
 def test_what_is_not_there_is_refused_with_its_reason(key, value):
-    with pytest.raises(ConfigurationError, match=f"-D: {key} = '{value}' is not possible: "):
+    with pytest.raises(ConfigurationError, match=f"-D: {key} = '{value}' is not supported: "):
         validate({key: value}, "-D")
 
 

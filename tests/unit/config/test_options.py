@@ -99,7 +99,7 @@ def test_what_is_not_flinks_or_only_misspelt_is_still_an_error(key):
     ],
 )
 def test_options_of_pyflink_with_another_name_here_say_which(key, value, instead):
-    with pytest.raises(ConfigurationError, match=f"{key} = '{value}' is not possible: .*{instead}"):
+    with pytest.raises(ConfigurationError, match=f"{key} = '{value}' is not supported: .*{instead}"):
         validate({key: value}, "-D")
 
 

@@ -53,8 +53,11 @@ _STRATEGY: Any = WatermarkStrategy
         ),
         (lambda: TumblingProcessingTimeWindows.of(5), "is an amount with its unit"),  # type: ignore[arg-type]
         (lambda: StateTtlConfig.new_builder(5).build(), "the time to live is an amount"),  # type: ignore[arg-type]
-        (lambda: stream().map(col("a")), r"is an expression: filter\(\), select\(\) and with_columns\(\) take those"),
-        (lambda: stream().map(MapFunction), r"got the class MapFunction: make an object of it, MapFunction\(\)"),
+        (
+            lambda: stream().map(col("a")),
+            r"is an expression: filter\(\), select\(\) and with_columns\(\) accept expressions",
+        ),
+        (lambda: stream().map(MapFunction), r"got the class MapFunction: pass an object of it, MapFunction\(\)"),
         (lambda: stream().connect(5), "takes a DataStream or a BroadcastStream, got 5"),
         (lambda: keyed().window(GlobalWindows.create()).trigger(5), r"trigger\(\) takes a Trigger, got 5"),
         (

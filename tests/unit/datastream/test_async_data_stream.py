@@ -90,7 +90,7 @@ def test_async_invoke_is_a_coroutine(function: AsyncFunction) -> None:
         (Doubles(), Time.seconds(1), 1.5, "capacity is the number of calls"),
         (Doubles(), Time.milliseconds(-1), 1, "timeout must not be negative, got -1 ms; 0 means no limit"),
         (Doubles(), 5, 1, "timeout is an amount with its unit"),
-        (Doubles, Time.seconds(1), 1, r"got the class Doubles: make an object of it, Doubles\(\)"),
+        (Doubles, Time.seconds(1), 1, r"got the class Doubles: pass an object of it, Doubles\(\)"),
         (lambda value: value, Time.seconds(1), 1, "the function must be an AsyncFunction"),
         (MapFunction, Time.seconds(1), 1, "the function must be an AsyncFunction"),
     ],

@@ -56,7 +56,7 @@ def test_the_columns_of_each_method(table: Any) -> None:
 
 
 def test_a_condition_in_words_or_an_expression_for_a_function_tells_the_remedy(table: Any) -> None:
-    with pytest.raises(TypeError, match=r"got 'price > 3': filter\(\) takes an expression, too"):
+    with pytest.raises(TypeError, match=r"got 'price > 3': filter\(\) also accepts an expression"):
         table.filter("price > 3")
     with pytest.raises(TypeError, match=r"`\(price \* 2\)` is an expression: filter\(\), select\(\)"):
         table.map(col("price") * 2)
@@ -89,7 +89,7 @@ def test_an_unknown_column_names_the_line_the_nearest_one_and_the_schema(table: 
     [
         (lambda s: s.select(), "at least one column"),
         (lambda s: s.select(7), "takes expressions, got 7"),
-        (lambda s: s.select(x="user"), r"a constant is lit\(...\)"),
+        (lambda s: s.select(x="user"), r"write a constant as lit\(...\)"),
         (lambda s: s.select("user", "user"), "`user` appears twice"),
         (lambda s: s.select(col("price").sum), "aggregates many rows"),
         (lambda s: s.with_columns(col("price") + 1), "needs a name"),

@@ -201,7 +201,7 @@ def test_other_wrong_arguments_are_type_errors(env: StreamExecutionEnvironment) 
         stream.sink_to("o")
     with pytest.raises(TypeError, match=r"takes a Sink or a SinkFunction, got the path 'o': write FileSink"):
         stream.add_sink(Path("o"))
-    with pytest.raises(TypeError, match="takes a Sink, got the class FileSink: make an object of it"):
+    with pytest.raises(TypeError, match="takes a Sink, got the class FileSink: pass an object of it"):
         stream.sink_to(FileSink)
     with pytest.raises(TypeError, match=r"takes a Sink, got _RowFormatBuilder: call its build\(\)"):
         stream.sink_to(FileSink.for_row_format("o", Encoder.simple_string_encoder()))
@@ -314,7 +314,7 @@ def test_slot_sharing_groups_with_resources_are_refused(env: StreamExecutionEnvi
     stream = numbers(env).map(Doubled())
     stream.slot_sharing_group(SlotSharingGroup.builder("io").build())
     heavy = SlotSharingGroup.builder("gpu").set_cpu_cores(2).set_task_heap_memory_mb(64).build()
-    with pytest.raises(ConfigurationError, match=r"'gpu' asks for CPU cores 2\.0, task heap memory 64 mb"):
+    with pytest.raises(ConfigurationError, match=r"'gpu' requests CPU cores 2\.0, task heap memory 64 mb"):
         stream.slot_sharing_group(heavy)
     with pytest.raises(ConfigurationError, match="'gpu' asks for"):
         env.register_slot_sharing_group(heavy)

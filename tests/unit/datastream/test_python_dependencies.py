@@ -131,7 +131,7 @@ def test_the_options_are_the_same(env: StreamExecutionEnvironment, tmp_path: Pat
         (lambda env: env.add_python_file("missing.py"), "python file: there is no '.*missing.py'"),
         (lambda env: env.set_python_requirements("missing.txt"), "requirements file: there is no"),
         (lambda env: env.add_python_archive("missing.zip"), "archive: there is no"),
-        (lambda env: env.add_python_archive(__file__, "../x"), "cannot be unpacked to '../x'"),
+        (lambda env: env.add_python_archive(__file__, "../x"), "cannot unpack it to '../x'"),
         (lambda env: env.register_cached_file("missing", "x"), "there is no 'missing'"),
         (lambda env: env.set_python_executable("/usr/bin/true"), "functions run in the Python that runs the program"),
     ],

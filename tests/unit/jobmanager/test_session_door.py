@@ -11,7 +11,7 @@ from shmflink.jobmanager.session_door import claim_name
 def test_a_name_has_one_owner_as_long_as_that_lives() -> None:
     name = "a name that is longer than the name of a socket may be " * 4
     folders = ["/nowhere"]
-    with claim_name(name, folders), pytest.raises(UsageError, match="runs already: stop it"):
+    with claim_name(name, folders), pytest.raises(UsageError, match="is already running: stop it"):
         claim_name(name, folders)
     claim_name(name, folders).close()
 
