@@ -3,6 +3,8 @@
 use std::mem::{size_of, take};
 use std::sync::Arc;
 
+use super::index::prefetch;
+
 const CHUNK_ITEMS: usize = 1 << 16;
 const BLOCK_BYTES: usize = 1 << 20;
 
@@ -22,6 +24,12 @@ impl<T: Copy + Default> Chunks<T> {
     pub fn get(&self, index: usize) -> Option<T> {
         let chunk = self.full.get(index / CHUNK_ITEMS).map_or(&self.last, AsRef::as_ref);
         chunk.get(index % CHUNK_ITEMS).copied().filter(|_| index < self.len())
+    }
+
+    #[inline]
+    pub fn prefetch(&self, index: usize) {
+        let chunk = self.full.get(index / CHUNK_ITEMS).map_or(&self.last, AsRef::as_ref);
+        prefetch(chunk.as_ptr().wrapping_add(index % CHUNK_ITEMS).cast());
     }
 
     /// Stores an item at `index`, filling the gap before it with default items.
@@ -73,6 +81,12 @@ impl Heap {
     pub fn get(&self, place: u64, len: usize) -> &[u8] {
         let (block, start) = ((place >> 32) as usize, place as u32 as usize);
         &self.full.get(block).map_or(&self.last, AsRef::as_ref)[start..start + len]
+    }
+
+    #[inline]
+    pub fn prefetch(&self, place: u64) {
+        let block = self.full.get((place >> 32) as usize).map_or(&self.last, AsRef::as_ref);
+        prefetch(block.as_ptr().wrapping_add(place as u32 as usize));
     }
 
     pub fn clear(&mut self) {

@@ -2,7 +2,7 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
-use arrow_buffer::{ArrowNativeType, NullBuffer};
+use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, IntervalUnit};
@@ -87,36 +87,64 @@ pub struct Incoming {
     array: ArrayRef,
     data: ArrayData,
     pub nulls: Option<NullBuffer>,
-    rows: Option<Rows>,
+    bytes: Bytes,
+}
+
+/// Where the bytes of a column's values are.
+enum Bytes {
+    Narrow(OffsetBuffer<i32>, Buffer),
+    Wide(OffsetBuffer<i64>, Buffer),
+    Encoded(Rows),
+    /// In the array, if it has any.
+    Elsewhere,
+}
+
+impl Bytes {
+    fn of(array: &ArrayRef) -> Self {
+        macro_rules! by_offsets {
+            ($array:expr, $variant:ident) => {{
+                let array = $array;
+                Self::$variant(array.offsets().clone(), array.values().clone())
+            }};
+        }
+        match array.data_type() {
+            DataType::Utf8 => by_offsets!(array.as_string::<i32>(), Narrow),
+            DataType::LargeUtf8 => by_offsets!(array.as_string::<i64>(), Wide),
+            DataType::Binary => by_offsets!(array.as_binary::<i32>(), Narrow),
+            DataType::LargeBinary => by_offsets!(array.as_binary::<i64>(), Wide),
+            _ => Self::Elsewhere,
+        }
+    }
 }
 
 impl Incoming {
     pub fn new(kind: &KeyEncoding, array: &ArrayRef) -> Result<Self, TableError> {
-        let rows = match kind {
-            KeyEncoding::Encoded(converter) => Some(converter.convert_columns(std::slice::from_ref(array))?),
-            _ => None,
+        let bytes = match kind {
+            KeyEncoding::Encoded(converter) => {
+                Bytes::Encoded(converter.convert_columns(std::slice::from_ref(array))?)
+            }
+            _ => Bytes::of(array),
         };
         Ok(Self {
             array: array.clone(),
             data: array.to_data(),
             nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0),
-            rows,
+            bytes,
         })
     }
 
     /// The bytes of a value in a column of strings, binary or encoded values.
+    #[inline]
     pub fn bytes_at(&self, row: usize) -> &[u8] {
-        if let Some(rows) = &self.rows {
-            return rows.row(row).data();
-        }
-        match self.array.data_type() {
-            DataType::Utf8 => self.array.as_string::<i32>().value(row).as_bytes(),
-            DataType::LargeUtf8 => self.array.as_string::<i64>().value(row).as_bytes(),
-            DataType::Binary => self.array.as_binary::<i32>().value(row),
-            DataType::LargeBinary => self.array.as_binary::<i64>().value(row),
-            DataType::Utf8View => self.array.as_string_view().value(row).as_bytes(),
-            DataType::BinaryView => self.array.as_binary_view().value(row),
-            _ => self.array.as_fixed_size_binary().value(row),
+        match &self.bytes {
+            Bytes::Narrow(offsets, data) => &data[offsets[row] as usize..offsets[row + 1] as usize],
+            Bytes::Wide(offsets, data) => &data[offsets[row] as usize..offsets[row + 1] as usize],
+            Bytes::Encoded(rows) => rows.row(row).data(),
+            Bytes::Elsewhere => match self.array.data_type() {
+                DataType::Utf8View => self.array.as_string_view().value(row).as_bytes(),
+                DataType::BinaryView => self.array.as_binary_view().value(row),
+                _ => self.array.as_fixed_size_binary().value(row),
+            },
         }
     }
 }
@@ -209,20 +237,10 @@ pub fn write_column(kind: &KeyEncoding, incoming: &Incoming, start: usize, len: 
 }
 
 fn write_bytes(incoming: &Incoming, start: usize, len: usize, mut out: Out<'_>) -> bool {
-    macro_rules! by_offsets {
-        ($array:expr) => {{
-            let array = $array;
-            return write_texts(&array.value_offsets()[start..=start + len], array.value_data(), out);
-        }};
-    }
-    if incoming.rows.is_none() {
-        match incoming.array.data_type() {
-            DataType::Utf8 => by_offsets!(incoming.array.as_string::<i32>()),
-            DataType::LargeUtf8 => by_offsets!(incoming.array.as_string::<i64>()),
-            DataType::Binary => by_offsets!(incoming.array.as_binary::<i32>()),
-            DataType::LargeBinary => by_offsets!(incoming.array.as_binary::<i64>()),
-            _ => {}
-        }
+    match &incoming.bytes {
+        Bytes::Narrow(offsets, data) => return write_texts(&offsets[start..=start + len], data, out),
+        Bytes::Wide(offsets, data) => return write_texts(&offsets[start..=start + len], data, out),
+        Bytes::Encoded(_) | Bytes::Elsewhere => {}
     }
     let mut has_long = false;
     for row in 0..len {
@@ -276,6 +294,16 @@ fn words_at_the_end(bytes: &[u8]) -> (u64, u64) {
     let (low, high) = padded.split_at(8);
     let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("8 bytes"));
     (word(low), word(high) | (bytes.len() as u64) << 56)
+}
+
+/// Whether two byte strings of the same length, of at least 16 bytes, are equal. A call of `memcmp` costs more than
+/// comparing keys of the usual length.
+#[inline(always)]
+pub fn is_same_long(left: &[u8], right: &[u8]) -> bool {
+    debug_assert!(left.len() == right.len() && left.len() > INLINE_BYTES);
+    let (left_chunks, right_chunks) = (left.as_chunks::<16>().0, right.as_chunks::<16>().0);
+    let is_same = left_chunks.iter().zip(right_chunks).all(|(left, right)| left == right);
+    is_same && left.last_chunk::<16>() == right.last_chunk::<16>()
 }
 
 impl Run {

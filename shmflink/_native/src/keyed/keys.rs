@@ -20,7 +20,7 @@ use arrow_data::ArrayDataBuilder;
 use arrow_schema::DataType;
 
 use super::chunks::{Chunks, Heap};
-use super::encode::{write_column, Incoming, KeyBatch, KeyEncoding, Out, Run, LENGTH_MASK, LONG};
+use super::encode::{is_same_long, write_column, Incoming, KeyBatch, KeyEncoding, Out, Run, LENGTH_MASK, LONG};
 use crate::error::TableError;
 
 /// One bit of the null mask per column.
@@ -40,6 +40,17 @@ impl KeyColumn {
     fn long(&self, words: &[u64], group: usize) -> &[u8] {
         let place = self.places.get(group).expect("a place for each long key");
         self.heap.get(place, (words[1] & LENGTH_MASK) as usize)
+    }
+
+    fn has_bytes(&self) -> bool {
+        matches!(self.kind, KeyEncoding::Bytes | KeyEncoding::Encoded(_))
+    }
+
+    /// The words of a row's key, if it is long.
+    #[inline(always)]
+    fn long_words<'a>(&self, run: &'a Run, row: usize) -> Option<&'a [u64]> {
+        let at = row * run.words_of_key + self.offset;
+        Some(&run.words[at..at + 2]).filter(|words| words[1] & LONG == LONG)
     }
 
     fn keep(&mut self, bytes: &[u8], group: usize) {
@@ -183,12 +194,8 @@ impl Keys {
         }
         if run.has_long {
             for (column, incoming) in self.columns.iter_mut().zip(&batch.columns) {
-                let at = row * self.words + column.offset;
-                if column.kind.words() == 2 && matches!(column.kind, KeyEncoding::Bytes | KeyEncoding::Encoded(_)) {
-                    let words = &run.words[at..at + 2];
-                    if words[1] & LONG == LONG {
-                        column.keep(incoming.bytes_at(run.start + row), group);
-                    }
+                if column.has_bytes() && column.long_words(run, row).is_some() {
+                    column.keep(incoming.bytes_at(run.start + row), group);
                 }
             }
         }
@@ -205,13 +212,25 @@ impl Keys {
             return true;
         }
         self.columns.iter().zip(&batch.columns).all(|(column, incoming)| {
-            if !matches!(column.kind, KeyEncoding::Bytes | KeyEncoding::Encoded(_)) {
-                return true;
-            }
-            let at = row * self.words + column.offset;
-            let words = &run.words[at..at + 2];
-            words[1] & LONG != LONG || column.long(words, group) == incoming.bytes_at(run.start + row)
+            let words = Some(column).filter(|column| column.has_bytes());
+            words
+                .and_then(|column| column.long_words(run, row))
+                .is_none_or(|words| is_same_long(column.long(words, group), incoming.bytes_at(run.start + row)))
         })
+    }
+
+    /// Prefetches the long keys of the groups with which the rows of a run will be compared: first where the bytes of
+    /// all of them are, then the bytes.
+    pub fn prefetch_long(&self, run: &Run, groups: &[u32]) {
+        for column in self.columns.iter().filter(|column| column.has_bytes()) {
+            let long = |(row, group): (usize, &u32)| column.long_words(run, row).map(|_| *group as usize);
+            for group in groups.iter().enumerate().filter_map(long) {
+                column.places.prefetch(group);
+            }
+            for group in groups.iter().enumerate().filter_map(long) {
+                column.heap.prefetch(column.places.get(group).unwrap_or_default());
+            }
+        }
     }
 
     /// The key columns of these groups; `words_of(group)` returns the first words of its row.

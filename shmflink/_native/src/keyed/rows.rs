@@ -14,8 +14,9 @@ use super::plain::plain;
 use super::shadow::History;
 use crate::error::TableError;
 
-/// Rows whose keys, entries and groups are processed together: as many as the first-level cache holds.
-pub const RUN_ROWS: usize = 512;
+/// Rows whose keys, entries and groups are processed together: the first-level cache holds two lines of each, and the
+/// memory has fewer requests in flight.
+pub const RUN_ROWS: usize = 128;
 /// From this size of index and rows on, their cache lines are prefetched.
 const PREFETCH_BYTES: usize = 512 << 10;
 const GROUPS_MAX: usize = u32::MAX as usize - 1;
@@ -271,6 +272,8 @@ impl KeyedRows {
             (1, true) => self.find_run::<1, true>(batch, run),
             (2, false) => self.find_run::<2, false>(batch, run),
             (2, true) => self.find_run::<2, true>(batch, run),
+            (3, false) => self.find_run::<3, false>(batch, run),
+            (3, true) => self.find_run::<3, true>(batch, run),
             (_, false) => self.find_run::<0, false>(batch, run),
             (_, true) => self.find_run::<0, true>(batch, run),
         }
@@ -321,6 +324,9 @@ impl KeyedRows {
                 ids_out[row] = self.find_row::<WORDS>(batch, run, row);
                 addresses_out[row] = self.address(ids_out[row]);
             }
+        }
+        if IS_LARGE && run.has_long {
+            self.keys.prefetch_long(run, ids_out);
         }
         for row in 0..if IS_LARGE { run.len } else { 0 } {
             if !self.is_key_of::<WORDS>(batch, run, row, ids_out[row], addresses_out[row], is_plain) {
