@@ -14,14 +14,12 @@ from shmflink._core import Arena, RingMemory
 from shmflink.checkpoint.events import TaskReachedEnd
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.checkpoint.settings import CheckpointSettings
-from shmflink.connectors.base import SplitEnumerator
 from shmflink.core.clock import Clock
 from shmflink.core.ids import LOCAL_HOST, JobId, SubtaskId, TaskManagerId
-from shmflink.core.serialization.codec import loads_trusted
 from shmflink.errors import InternalError, JobCancelledError, JobExecutionError, UserFunctionError
 from shmflink.graph.execution_graph import ExecutionGraph, slots_required
 from shmflink.graph.job_graph import JobGraph
-from shmflink.graph.watermark_alignment import AlignmentGroups, SourceTime
+from shmflink.graph.watermark_alignment import SourceTime
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
 from shmflink.jobmachine.job import JobMachine
@@ -35,6 +33,7 @@ from shmflink.taskmanager.remote_edges import SharedMemoryEdges
 from shmflink.taskmanager.slot import SLEEP_NS_MAX, Slot
 from shmflink.taskmanager.task import Task
 from shmflink.taskmanager.task_states import TaskSnapshot
+from shmflink.testing.inline_sources import InlineSources
 
 __all__ = ["InlineJob"]
 
@@ -44,10 +43,10 @@ _WITHOUT_RESTARTS: Final = {"restart-strategy.type": "none"}
 
 
 class InlineJob:
-    """One run of a job graph; the listener of its tasks and the owner of its enumerators.
+    """One run of a job graph, and the listener of its tasks.
 
-    Of the effects of its machine it leaves out what only processes need: timers, states for a client, memory that is
-    asked for. There are no checkpoints and no restarts.
+    It skips the effects that only processes need: timers, states for a client, requests for memory. There are no
+    checkpoints and no restarts.
     """
 
     def __init__(
@@ -59,19 +58,16 @@ class InlineJob:
         *,
         is_local: bool,
     ) -> None:
-        """Builds the tasks; whatever user code raises on the way comes out. `is_local`: batches go by reference."""
+        """Builds the tasks. Exceptions of user code pass through. `is_local`: batches are passed by reference."""
         self._graph = graph
         self._configuration = configuration
         self._doorbell = LocalDoorbell()
         self._clock = clock
-        self._alignment = AlignmentGroups(graph)
-        self._aligned_ns = 0
         self._runtime_ns = 0
         self._is_cancelled = False  # the machine knows of it
         self._wants_cancel = False
         self._error: BaseException | None = None
         self._states: dict[SubtaskId, TaskState] = {}
-        self._open_requests: list[SubtaskId] = []
         self._memory: list[_Memory] = []
         self._channels = LocalChannels(credits) if is_local else None
         self._per = max(1, slots_required(graph))
@@ -80,7 +76,7 @@ class InlineJob:
         self._epoch_of: dict[SubtaskId, int] = {}
         self._executions: dict[int, ExecutionGraph] = {}
         self._tasks: dict[SubtaskId, Task] = {}
-        self._enumerators: dict[int, SplitEnumerator] = {}
+        self._sources = InlineSources(graph, self._slot_of.__getitem__)
         self._events: deque[events.Event] = deque()
         self._end: ask.Over | None = None
         rng = random.Random(0)  # noqa: S311 - nothing restarts, so that nothing asks for it
@@ -105,7 +101,7 @@ class InlineJob:
                 task.cancel()
             raise
         finally:
-            self._close_enumerators()
+            self._sources.close()
             for memory in self._memory:
                 memory.release()
         self._runtime_ns = self._clock.monotonic_ns() - started_ns
@@ -116,7 +112,7 @@ class InlineJob:
             if self._wants_cancel and not self._is_cancelled:
                 self._is_cancelled = True
                 self._feed(events.CancelRequested())
-            self._align_sources()
+            self._sources.align(self._clock.monotonic_ns(), self._source_time)
             if not self._run_slots():
                 self._sleep()
 
@@ -145,7 +141,7 @@ class InlineJob:
     # --- the job machine ---
 
     def _feed(self, event: events.Event) -> None:
-        """Events that come while one is handled wait for their turn."""
+        """Events that arrive while one is handled wait for their turn."""
         self._events.append(event)
         if len(self._events) > 1:
             return
@@ -168,17 +164,17 @@ class InlineJob:
                 for slot in self._slots:
                     slot.tell(lambda task: task.checkpoint_completed(checkpoint_id, stops=stops))
             case ask.OpenEnumerators():
-                self._enumerators = self._make_enumerators()
+                self._sources.open()
                 self._feed(events.EnumeratorsOpened())
             case ask.CloseEnumerators():
-                self._close_enumerators()
+                self._sources.close()
             case ask.Over():
                 self._end = effect
             case _:
                 self._answer(effect)
 
     def _answer(self, effect: ask.Effect) -> None:
-        """Of what there is nothing to do for here."""
+        """Answers effects that need no work in one process."""
         match effect:
             case ask.OpenStorage():
                 self._feed(events.StorageOpened())
@@ -214,7 +210,7 @@ class InlineJob:
             self._feed(events.TaskReported(execution.epoch, subtask, TaskState.INITIALIZING))
 
     def _cancel_of(self, epoch: int, task: Task) -> None:
-        """A slot has tasks of other attempts, too."""
+        """Other tasks of the slot belong to other attempts."""
         if self._epoch_of[task.deployment.subtask] == epoch:
             task.cancel()
 
@@ -230,17 +226,10 @@ class InlineJob:
         self._feed(events.TaskReported(self._epoch_of[subtask], subtask, state, failure))
 
     def split_requested(self, subtask: SubtaskId) -> None:
-        """Asks the enumerator at once; a request without an answer is asked again while nothing else runs."""
-        enumerator = self._enumerators[subtask.vertex]
-        split = enumerator.next_split(subtask.subtask)
-        exhausted = split is None and enumerator.is_exhausted
-        if split is None and not exhausted:
-            self._open_requests.append(subtask)
-        else:
-            self._slot_of[subtask].assign_split(subtask, split, exhausted=exhausted)
+        self._sources.request_split(subtask)
 
     def snapshot_taken(self, snapshot: TaskSnapshot) -> None:
-        """Jobs have no checkpoints here: this is a task's last, of what its sinks still have to commit."""
+        """There are no checkpoints here: this is a task's last snapshot, of what its sinks still have to commit."""
         assert snapshot.barrier.checkpoint_id == FINAL_CHECKPOINT_ID, "a checkpoint without a JobManager"
         for _, operator in snapshot.operators:
             if operator.pending is not None:
@@ -251,7 +240,7 @@ class InlineJob:
         """Cannot happen without checkpoints."""
 
     def task_ending(self, subtask: SubtaskId) -> None:
-        """When nobody has anything else to do, everybody commits."""
+        """Sinks commit when all tasks have reached their end."""
         self._feed(events.TaskSaid(self._epoch_of[subtask], TaskReachedEnd(subtask)))
 
     # --- one turn ---
@@ -264,9 +253,7 @@ class InlineJob:
         for slot in self._slots:
             slot.flush()
         token = self._doorbell.prepare()
-        requests, self._open_requests = self._open_requests, []
-        for subtask in requests:
-            self.split_requested(subtask)
+        self._sources.retry()
         if self._run_slots():
             return
         self._doorbell.wait(token, self._timeout_ns())
@@ -274,18 +261,9 @@ class InlineJob:
     def _timeout_ns(self) -> int:
         deadlines = [due for slot in self._slots if (due := slot.next_deadline_ns()) >= 0]
         until_ns = min(deadlines) - self._clock.monotonic_ns() if deadlines else SLEEP_NS_MAX
-        if self._open_requests or self._alignment.interval_ms is not None:
+        if self._sources.are_waiting:
             until_ns = min(until_ns, _SPLIT_RETRY_NS)
         return min(max(until_ns, 0), SLEEP_NS_MAX)
-
-    def _align_sources(self) -> None:
-        """Once an interval: sources that wait for others are told how far these have come."""
-        interval_ms, now_ns = self._alignment.interval_ms, self._clock.monotonic_ns()
-        if interval_ms is None or now_ns < self._aligned_ns + interval_ms * 1_000_000:
-            return
-        self._aligned_ns = now_ns
-        for subtask, limit_ms in self._alignment.limits(self._source_time).items():
-            self._slot_of[subtask].align(subtask, limit_ms)
 
     def _source_time(self, subtask: SubtaskId) -> SourceTime | None:
         if self._states.get(subtask) is not TaskState.RUNNING:
@@ -293,23 +271,11 @@ class InlineJob:
         counters = self.counters(subtask.vertex, subtask.subtask)
         return SourceTime(counters.watermark_ms, bool(counters.is_idle))
 
-    def _make_enumerators(self) -> dict[int, SplitEnumerator]:
-        return {
-            vertex.index: loads_trusted(vertex.operators[0].payload).create_enumerator(vertex.parallelism)
-            for vertex in self._graph.vertices
-            if vertex.is_source
-        }
-
-    def _close_enumerators(self) -> None:
-        enumerators, self._enumerators = self._enumerators, {}
-        for enumerator in enumerators.values():
-            enumerator.close()
-
     def _raise_outcome(self) -> None:
         job_id, name = self._graph.job_id.hex, self._graph.name
         if self._end is None:
             story = "\n".join(self._machine.story.lines())
-            raise InternalError(f"job '{name}': all tasks are over, but not the job\n{story}")
+            raise InternalError(f"all tasks of job '{name}' are over, but the job is not\n{story}")
         if self._end.state is JobState.CANCELED:
             raise JobCancelledError(f"job '{name}' ({job_id}) was canceled", job_id=job_id)
         if self._end.failure is not None:
@@ -323,7 +289,7 @@ class InlineJob:
 
 @contextlib.contextmanager
 def _where_the_job_is(graph: JobGraph) -> Iterator[None]:
-    """Functions find the modules that the job brings along, and its working directory, as in a TaskManager."""
+    """Functions find the job's modules and its working directory, as in a TaskManager."""
     added = [path for path in graph.python_path if path not in sys.path]
     before = os.getcwd()
     sys.path[:0] = added

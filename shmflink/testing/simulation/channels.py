@@ -263,6 +263,11 @@ class SimulatedEdges:
         self._partitions.append((partition, channels))
         return partition
 
+    def set_speeds(self, rng: random.Random, spread: int) -> None:
+        """Slow channels are `spread` times slower."""
+        for channel in self.channels.values():
+            channel.speed = 1 / rng.choice((1, 1, 1, spread))
+
     def step(self, rng: random.Random) -> str | None:
         """Something arrives on some channel; slow ones seldom come first."""
         busy = self.busy
