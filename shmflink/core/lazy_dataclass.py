@@ -1,10 +1,11 @@
 """`dataclass`, as in `dataclasses`, whose methods are compiled when they are first used, not when the class is made.
 
 The standard library compiles about six methods for each class at import, which takes a third of a millisecond, and a
-program imports hundreds of kinds of messages, nodes and options to use a few. Here, a class with `slots=True` gets its
-slots at once and a placeholder for everything that is compiled. `__init__` and the fields have one of their own, since
-most classes never compare or print anything; the standard library makes the rest, all at the first use of any of it.
-From then on the class is what `dataclasses.dataclass` makes, and as fast. Type checkers see `dataclasses.dataclass`.
+program imports hundreds of kinds of messages, nodes and options to use a few, most of them a few times. Here, a class
+with `slots=True` gets its slots at once and a placeholder for everything that is compiled. Its first instances are
+filled and hashed from a table of its fields; who makes more of them gets a compiled `__init__`. The standard library
+makes the rest, all at the first use of any of it. From then on the class is what `dataclasses.dataclass` makes, and as
+fast. Type checkers see `dataclasses.dataclass`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cached_property, partial
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Final
+
+from shmflink.core.field_table import FieldTable, Parameter, bound, hash_of, is_sound, match_args, parameter_of
 
 __all__ = ["dataclass"]
 
 _ORDER: Final = ("__lt__", "__le__", "__gt__", "__ge__")
-_OF_FIELDS: Final = ("__dataclass_fields__", "__match_args__")
 _OF_EVERY_CLASS: Final = ("__dict__", "__weakref__")
 _UNLIKE_FIELDS: Final = ("InitVar", "dataclasses.InitVar", "KW_ONLY", "dataclasses.KW_ONLY")
 _CLASS_VARIABLES: Final = ("ClassVar", "typing.ClassVar")
+_OF_TABLE: Final = ("__init__", "__hash__", "__match_args__", "__dataclass_fields__")
+_FILLED_MAX: Final = 32  # instances of a class: to fill more takes longer than to compile its `__init__`
 _HAS_REPLACE: Final = sys.version_info >= (3, 13)  # `__replace__`, for copy.replace()
 
 
@@ -54,19 +60,19 @@ def _is_plain(cls: type) -> bool:
 class _Recipe:
     """How to complete one class. `cls` is what the decorator returns; `names` are those of its fields, in order."""
 
-    __slots__ = ("_inherits", "_namespace", "_options", "cls", "names")
-
     def __init__(self, plain: type, options: dict[str, Any]) -> None:
         self._options = options
         self._namespace = {name: value for name, value in plain.__dict__.items() if name not in _OF_EVERY_CLASS}
         texts = inspect.get_annotations(plain)
         below = [name for base in plain.__mro__[-2:0:-1] for name in _field_names(base)]
-        own = [name for name, text in texts.items() if not text.startswith(_CLASS_VARIABLES)]
+        self._own = [name for name, text in texts.items() if not text.startswith(_CLASS_VARIABLES)]
         self._inherits = any("__dataclass_fields__" in base.__dict__ for base in plain.__mro__[1:])
-        self.names = tuple(dict.fromkeys([*below, *own]))
+        self._filled = 0
+        self.is_frozen = bool(options.get("frozen", False))
+        self.names = tuple(dict.fromkeys([*below, *self._own]))
         self.cls = type(plain)(plain.__name__, plain.__bases__, self._slotted(plain))
         self.cls.__qualname__ = plain.__qualname__
-        if options.get("frozen"):
+        if self.is_frozen:
             _freeze(self.cls, self.names, self._namespace)
 
     def _slotted(self, plain: type) -> dict[str, Any]:
@@ -95,17 +101,68 @@ class _Recipe:
         names += [] if namespace.get("__doc__") else ["__doc__"]
         return [*names, "__dataclass_fields__", "__dataclass_params__"]
 
+    @cached_property
+    def table(self) -> FieldTable | None:
+        """The fields in order; None where the standard library has to tell what is wrong with them, or unusual."""
+        found: dict[str, Parameter] = {}
+        for base in self.cls.__mro__[-2:0:-1]:
+            below = _table_of(base)
+            if below is None or below[1] not in (None, self.is_frozen):
+                return None
+            found.update(below[0])
+        for name in self._own:
+            value = self._namespace.get(name, dataclasses.MISSING)
+            if value is dataclasses.MISSING and self._has_default_below(name):
+                return None
+            found[name] = parameter_of(value, is_named=self._options.get("kw_only", False))
+        return found if is_sound(found.values()) else None
+
+    def _has_default_below(self, name: str) -> bool:
+        """Whether a base class has something of that name which is no slot."""
+        found = (base.__dict__[name] for base in self.cls.__mro__[1:] if name in base.__dict__)
+        return not isinstance(next(found, None), MemberDescriptorType | None)
+
+    def fill(self, instance: Any, /, *values: Any, **named: Any) -> None:
+        """What `__init__` does, for the first instances."""
+        self._filled += 1
+        fields = None if self.table is None or self._filled > _FILLED_MAX else bound(self.table, values, named)
+        if fields is None:
+            self.attribute("__init__")(instance, *values, **named)
+            return
+        put = object.__setattr__ if self.is_frozen else setattr
+        for name, value in fields:
+            put(instance, name, value)
+        if hasattr(self.cls, "__post_init__"):
+            instance.__post_init__()
+
     def attribute(self, name: str) -> Any:
         """Puts it in place with what belongs to it. Takes no lock: threads that do so at once put the same there."""
-        if name in _OF_FIELDS and not self._inherits:  # nothing is compiled
-            return self._put(_OF_FIELDS, dataclasses.dataclass(init=False, repr=False, eq=False)(self._template()))[
-                name
-            ]
-        if name == "__init__" and not self._inherits:
-            made = _init_of(self.cls, is_frozen=self._options.get("frozen", False))
-            self.cls.__init__ = made  # type: ignore[misc]  # nothing has inherited another yet
-            return made
-        return self._put(self._compiled(), dataclasses.dataclass(**self._options)(self._template()))[name]
+        made: Any
+        if self.table is None or (name == "__init__" and self._inherits) or name not in _OF_TABLE:
+            return self._put(self._compiled(), dataclasses.dataclass(**self._options)(self._template()))[name]
+        if name == "__init__":
+            made = _init_of(self.cls, is_frozen=self.is_frozen)
+        elif name == "__hash__":
+            made = hash_of(self.table)
+        elif name == "__match_args__":
+            made = match_args(self.table)
+        else:
+            made = self._fields()
+        setattr(self.cls, name, made)
+        return made
+
+    def _fields(self) -> dict[str, Any]:
+        """As the standard library describes them, which compiles nothing for that."""
+        found: dict[str, Any] = {}
+        for base in self.cls.__mro__[-2:0:-1]:
+            found.update(getattr(base, "__dataclass_fields__", {}))
+        bare: dict[str, Any] = {name: self._namespace[name] for name in self._own if name in self._namespace}
+        bare |= {"__annotations__": inspect.get_annotations(self.cls), "__module__": self.cls.__module__}
+        bare["__doc__"] = "else, it would be made of the signature"
+        is_named = self._options.get("kw_only", False)
+        described: Any = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=is_named)(type("", (), bare))
+        found.update(described.__dataclass_fields__)
+        return found
 
     def _template(self) -> type:
         """The class as it was written."""
@@ -130,6 +187,8 @@ class _Placeholder:
         self._name = name
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
+        if instance is not None and self._name == "__init__":
+            return partial(self.recipe.fill, instance)
         value = self.recipe.attribute(self._name)
         bind = getattr(type(value), "__get__", None)
         return value if bind is None else bind(value, instance, owner)
@@ -204,6 +263,16 @@ def _state_of(self: Any) -> list[Any]:
 def _set_state(self: Any, state: list[Any]) -> None:
     for field, value in zip(dataclasses.fields(self), state, strict=False):  # an older release's may have fewer
         object.__setattr__(self, field.name, value)
+
+
+def _table_of(base: type) -> tuple[FieldTable, bool | None] | None:
+    """Of a base class, and whether it is frozen; no fields and None of one that is no dataclass."""
+    settings = base.__dict__.get("__dataclass_params__")
+    if settings is None:
+        return {}, None
+    if not isinstance(settings, _Placeholder):
+        return {field.name: parameter_of(field, is_named=False) for field in dataclasses.fields(base)}, settings.frozen
+    return None if settings.recipe.table is None else (settings.recipe.table, settings.recipe.is_frozen)
 
 
 def _field_names(base: type) -> tuple[str, ...]:

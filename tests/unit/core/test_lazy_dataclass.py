@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import inspect
 import pickle
+import re
 import sys
 import weakref
 from collections.abc import Callable
@@ -132,15 +133,21 @@ FIRST_USES: dict[str, Callable[[type, tuple[int, ...]], Any]] = {
     "set unknown": lambda kind, given: setattr(kind(*given), "unknown", 3),
     "delete": lambda kind, given: delattr(kind(*given), "a"),
     "weak": lambda kind, given: weakref.ref(kind(*given))() is None,
+    "named": lambda kind, _: dataclasses.asdict(kind(a=1, **({"b": 5} if "b" in kind.__match_args__ else {}))),  # type: ignore[attr-defined]
+    "given twice": lambda kind, given: kind(*given, a=1),
+    "unknown": lambda kind, given: kind(*given, unknown=1),
+    "missing": lambda kind, _: kind(),
+    "named only": lambda kind, given: kind(*given, d=7).d,
+    "not given": lambda kind, given: kind(*given, e=7),
     "too many": lambda kind, given: kind(*given, *range(9)),
     "as dict": lambda kind, given: dataclasses.asdict(kind(*given)),
 }
 
 
-def found(use: str, name: str, make: Any, *, instances_first: bool = False) -> Any:
+def found(use: str, name: str, make: Any, *, instances_first: int = 0) -> Any:
     kind = definitions(make)[name]
     given = arguments(name)
-    if instances_first:
+    for _ in range(instances_first):
         kind(*given)
     value = outcome(lambda given: FIRST_USES[use](kind, given), given)
     return type(value).__name__ if isinstance(value, kind) else value
@@ -154,9 +161,9 @@ def is_refused_oddly(outcome: Any) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("use", FIRST_USES)
 def test_as_the_standard_library(name: str, use: str) -> None:
-    """Each use is the first of its class; then, the first after its `__init__`."""
+    """Each use is the first of its class; then, the first after instances that a table filled, or compiled code."""
     theirs = found(use, name, dataclasses.dataclass)
-    for instances_first in (False, True):
+    for instances_first in (0, 1, 50):
         mine = found(use, name, dataclass, instances_first=instances_first)
         if is_refused_oddly(theirs):
             assert issubclass(mine[0], AttributeError)
@@ -164,24 +171,96 @@ def test_as_the_standard_library(name: str, use: str) -> None:
             assert mine == theirs
 
 
-def test_nothing_is_compiled_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[type] = []
+def test_the_standard_library_makes_nothing_for_a_few_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when the class is made, nor when it is used; a comparison is made by it."""
+    made: list[str] = []
     real = dataclasses._process_class  # type: ignore[attr-defined]
 
     def recorded(cls: type, *options: Any) -> type:
-        compiled.append(cls)
-        made: type = real(cls, *options)
-        return made
+        made.append(cls.__name__)
+        done: type = real(cls, *options)
+        return done
 
     monkeypatch.setattr(dataclasses, "_process_class", recorded)
 
     @dataclass(frozen=True, slots=True)
-    class Message:
+    class Below:
         a: int
 
-    assert not compiled
-    assert Message(1).a == 1
-    assert "Message" in {kind.__name__ for kind in compiled}
+    @dataclass(frozen=True, slots=True)
+    class Message(Below):
+        b: int = 2
+
+    for _ in range(9):
+        assert (Message(1).a, Message(1, b=3).b) == (1, 3)
+    assert hash(Message(1)) == hash((1, 2))
+    assert Message.__match_args__ == ("a", "b")
+    assert not made
+    assert Message(1) == Message(1)
+    assert "Message" in made
+
+
+def shared_default(make: Any) -> type:
+    @make(slots=True)
+    class Shared:
+        a: list[int] = []  # noqa: RUF012 - that is what is refused
+
+    return Shared
+
+
+def default_first(make: Any) -> type:
+    @make(slots=True)
+    class Ordered:
+        a: int = 1
+        b: int
+
+    return Ordered
+
+
+def thawed(make: Any) -> type:
+    @make(frozen=True, slots=True)
+    class Frozen:
+        a: int
+
+    @make(slots=True)
+    class Thawed(Frozen):
+        b: int
+
+    return Thawed
+
+
+@pytest.mark.parametrize("define", [shared_default, default_first, thawed])
+def test_what_is_wrong_with_the_fields_is_told_at_the_first_instance(define: Callable[[Any], type]) -> None:
+    with pytest.raises((TypeError, ValueError)) as theirs:
+        define(dataclasses.dataclass)
+    kind = define(dataclass)
+    with pytest.raises(type(theirs.value), match=re.escape(str(theirs.value))):
+        kind(1, 2)
+
+
+def test_a_default_below_is_the_default_of_a_field() -> None:
+    class Plain:
+        a = 5
+
+    @dataclass(slots=True)
+    class Field(Plain):
+        a: int
+
+    assert Field().a == 5  # type: ignore[call-arg]
+
+
+def test_a_field_of_a_base_of_the_standard_library() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Base:
+        a: int
+        b: list[int] = field(default_factory=list)
+
+    @dataclass(frozen=True, slots=True)
+    class Derived(Base):
+        c: int = 8
+
+    assert Derived(1).b is not Derived(1).b
+    assert (Derived(1, [2]).b, Derived(1).c, Derived(1, c=4).c) == ([2], 8, 4)
 
 
 def test_pickled_under_its_own_name() -> None:
@@ -215,7 +294,7 @@ def test_a_plain_subclass_has_the_methods() -> None:
 
 
 def test_annotations_that_are_no_texts_are_left_to_the_standard_library() -> None:
-    kind = dataclass(frozen=True, slots=True)(
+    kind: Any = dataclass(frozen=True, slots=True)(
         type("Evaluated", (), {"__annotations__": {"a": int}, "__module__": __name__})
     )
     assert kind(3) == kind(3)
