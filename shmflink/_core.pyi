@@ -608,8 +608,11 @@ class WindowTable:
     def restore(self, batch: pa.RecordBatch) -> None:
         """Takes a batch of a `FrozenTable`, before any other rows. Changes come after what they change, in order."""
 
-    def end_restore(self, fired_until: int, watermark: int) -> None:
-        """Comes after the last `restore`: windows up to `fired_until` had left, and rows are late at `watermark`."""
+    def end_restore(self, fired: Sequence[tuple[int, int, int]], watermark: int, max_parallelism: int) -> None:
+        """Comes after the last `restore`; rows are late at `watermark`.
+
+        `fired`: first and past-the-end key group, and the greatest timestamp of their windows that had left.
+        """
 
     @property
     def next_due(self) -> int | None:
@@ -618,6 +621,9 @@ class WindowTable:
     @property
     def fired_until(self) -> int:
         """Windows with a greatest timestamp up to this have left."""
+
+    def fired_ranges(self, start: int, stop: int) -> list[tuple[int, int, int]]:
+        """What `end_restore` needs to know of the key groups from `start` to below `stop`."""
 
     @property
     def num_groups(self) -> int: ...

@@ -256,7 +256,7 @@ def test_windows_of_any_checkpoint_go_on_as_those_before(
         rows = sum(batch.num_rows for batches in files for batch in batches)
         for batch in (batch for batches in files for batch in batches):
             restored.restore(batch)
-        restored.end_restore(fired, fired)
+        restored.end_restore([(0, GROUPS, fired)], fired, GROUPS)
         assert len(storage.collapsed(files)) == restored.num_groups or not rows
         assert run(restored, watermark_after(steps[:step]), steps[step:]) == undisturbed[step:]
 

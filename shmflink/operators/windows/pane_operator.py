@@ -79,7 +79,7 @@ class GlobalWindowAggregateOperator(Operator):
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
         self._is_batch = context.is_batch
-        self._key_groups = context.key_groups
+        self._key_groups, self._max_parallelism = context.key_groups, context.max_parallelism
         self._time = context.processing_time
         self._is_event_time = self._spec.times.is_event_time
         self._scheduled_ms: int | None = None
@@ -138,11 +138,10 @@ class GlobalWindowAggregateOperator(Operator):
     # --- snapshots ---
 
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
-        groups = self._key_groups
-        fired = (groups.start, groups.stop, self._table.fired_until)
+        fired = self._table.fired_ranges(self._key_groups.start, self._key_groups.stop)
         return OperatorSnapshot(
             keyed=(self._state.frozen(self._table, barrier),),
-            operator_state={_FIRED: OperatorStatePart(Redistribution.UNION, [fired], _FIRED)},
+            operator_state={_FIRED: OperatorStatePart(Redistribution.UNION, fired, _FIRED)},
         )
 
     def _restore(self, restored: RestoredState) -> None:
@@ -150,10 +149,11 @@ class GlobalWindowAggregateOperator(Operator):
         for batch in self._state.restored():
             self._table.restore(batch)
         part, mine = restored.operator_state.get(_FIRED), self._key_groups
-        fired = [at for start, stop, at in part.elements if start < mine.stop and mine.start < stop] if part else []
         # Subtasks that saw the same barrier saw the same watermarks, unless the barrier overtook one.
-        fired_until = min(fired, default=MIN_TIMESTAMP_MS)
-        self._table.end_restore(fired_until, fired_until if self._is_event_time else MIN_TIMESTAMP_MS)
+        fired = [each for each in part.elements if each[0] < mine.stop and mine.start < each[1]] if part else []
+        is_late_at = min((until for _, _, until in fired), default=MIN_TIMESTAMP_MS)
+        watermark_ms = is_late_at if self._is_event_time else MIN_TIMESTAMP_MS
+        self._table.end_restore(fired, watermark_ms, self._max_parallelism)
         if not self._is_event_time:
             self._schedule()
 

@@ -224,7 +224,7 @@ def test_sliding_windows_with_late_rows_go_on_from_each_checkpoint(kind: str, ke
             again = sliding(kind)
             for batch in (batch for content in read_so_far for batch in content.to_batches()):
                 again.restore(batch)
-            again.end_restore(fired, fired)
+            again.end_restore([(0, GROUPS, fired)], fired, GROUPS)
             following = [step(again, later, keys, 500 * (later % 2)) for later in range(number + 1, steps)]
             assert following == expected[number + 1 :]
     assert deltas > 0
@@ -261,7 +261,7 @@ def test_sessions_go_on_from_changes_after_numbers_were_given_anew() -> None:
             again = table_of_sessions()
             for batch in (batch for file in files for batch in file.to_batches()):
                 again.restore(batch)
-            again.end_restore(fired, fired)
+            again.end_restore([(0, GROUPS, fired)], fired, GROUPS)
             assert again.num_groups == table.num_groups
             assert [feed(again, later) for later in range(number + 1, min(14, number + 3))] == expected[
                 number + 1 : number + 3

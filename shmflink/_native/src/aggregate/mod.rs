@@ -33,7 +33,7 @@ mod table;
 pub(crate) use frozen::Frozen;
 pub(crate) use python::{barrier, call_specs, PyCall, PyFrozenTable};
 pub(crate) use restore::{Collapse, Restored};
-pub(crate) use snapshot::{Barrier, Freeze, Part, Snapshot, Times};
+pub(crate) use snapshot::{key_groups_of, Barrier, Freeze, Part, Snapshot, Times};
 pub(crate) use table::{CallSpec, Table};
 
 pub use python::register;

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 
@@ -13,6 +12,7 @@ use super::snapshot::{Barrier, Freeze, Part, Snapshot, Times};
 use super::states::Parameter;
 use super::table::{CallSpec, Table};
 use crate::error::TableError;
+use crate::exchange::check_max_parallelism;
 use crate::keyed::ledger::{Ledger, Outcome};
 use crate::keyed::marks::Marks;
 
@@ -215,10 +215,7 @@ impl PyGroupTable {
 
 /// What a barrier requests.
 pub(crate) fn barrier(max_parallelism: u32, is_incremental: bool, is_savepoint: bool) -> PyResult<Barrier> {
-    if !(1..=1 << 15).contains(&max_parallelism) {
-        let message = format!("max_parallelism {max_parallelism} not within 1 to 32768");
-        return Err(PyValueError::new_err(message));
-    }
+    check_max_parallelism(max_parallelism)?;
     Ok(Barrier {
         is_incremental,
         is_savepoint,

@@ -152,26 +152,27 @@ impl Part {
 /// The key group of each key; the first group if there is no key column.
 fn groups_of(frozen: &Frozen, key_groups: KeyGroups) -> Result<Vec<u16>, TableError> {
     let mut groups = Vec::with_capacity(frozen.len());
-    let (mut hashes, mut scratch) = (Vec::new(), Vec::new());
     for places in pieces(frozen.len(), HASHED_ROWS) {
-        let columns = frozen.keys(&places)?;
-        hashes.clear();
-        hashes.resize(places.len(), 0);
-        for (index, column) in columns.iter().enumerate() {
-            let is_canonical = column.data_type() == &DataType::LargeBinary;
-            if index == 0 {
-                write_column(column, is_canonical, &mut hashes)?;
-            } else {
-                combine_column(column, is_canonical, &mut scratch, &mut hashes)?;
-            }
-        }
-        if columns.is_empty() {
-            groups.resize(groups.len() + places.len(), 0);
-        } else {
-            groups.extend(hashes.iter().map(|hash| key_groups.of(*hash) as u16));
-        }
+        groups.extend(key_groups_of(&frozen.keys(&places)?, places.len(), key_groups)?);
     }
     Ok(groups)
+}
+
+/// The key group of each row's key; the first group if there is no key column.
+pub fn key_groups_of(columns: &[ArrayRef], rows: usize, key_groups: KeyGroups) -> Result<Vec<u16>, TableError> {
+    let (mut hashes, mut scratch) = (vec![0; rows], Vec::new());
+    for (index, column) in columns.iter().enumerate() {
+        let is_canonical = column.data_type() == &DataType::LargeBinary;
+        if index == 0 {
+            write_column(column, is_canonical, &mut hashes)?;
+        } else {
+            combine_column(column, is_canonical, &mut scratch, &mut hashes)?;
+        }
+    }
+    if columns.is_empty() {
+        return Ok(vec![0; rows]);
+    }
+    Ok(hashes.iter().map(|hash| key_groups.of(*hash) as u16).collect())
 }
 
 impl Snapshot {

@@ -30,4 +30,5 @@ pub mod shared;
 pub mod targets;
 pub mod wire;
 
+pub(crate) use python::check_max_parallelism;
 pub use python::register;

@@ -499,6 +499,14 @@ fn key_hash(py: Python<'_>, columns: Vec<PyArray>, canonical: Option<Vec<bool>>)
     to_pyarrow(py, Arc::new(UInt64Array::from(hashes)))
 }
 
+pub(crate) fn check_max_parallelism(max_parallelism: u32) -> PyResult<()> {
+    if (1..=1 << 15).contains(&max_parallelism) {
+        return Ok(());
+    }
+    let message = format!("max_parallelism {max_parallelism} not within 1 to 32768");
+    Err(PyValueError::new_err(message))
+}
+
 /// Key group of each row, as int32.
 #[pyfunction]
 #[pyo3(signature = (columns, max_parallelism, canonical = None))]
@@ -508,11 +516,7 @@ fn key_groups(
     max_parallelism: u32,
     canonical: Option<Vec<bool>>,
 ) -> PyResult<Py<PyAny>> {
-    if !(1..=1 << 15).contains(&max_parallelism) {
-        return Err(PyValueError::new_err(format!(
-            "max_parallelism {max_parallelism} not within 1 to 32768"
-        )));
-    }
+    check_max_parallelism(max_parallelism)?;
     let groups = py.detach(|| -> Result<Int32Array, ExchangeError> {
         let groups = KeyGroups::new(max_parallelism);
         let hashes = hashes_of(&columns, canonical.as_deref())?;

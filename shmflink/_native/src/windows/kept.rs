@@ -6,6 +6,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use arrow_select::concat::concat_batches;
 
+use super::fired::Fired;
 use crate::aggregate::{Barrier, CallSpec, Freeze, Frozen, Part, Table, Times};
 use crate::error::TableError;
 
@@ -32,10 +33,13 @@ pub trait Windows: Send {
     fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, TableError>;
     /// Restores rows of a snapshot; must precede all other rows.
     fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), TableError>;
-    /// Must follow them: windows up to `fired` have already fired, and rows are late at `watermark`.
-    fn resume(&mut self, fired: i64, watermark: i64);
+    /// Must follow them: these windows have already fired, and rows are late at `watermark`.
+    fn resume(&mut self, fired: Fired, watermark: i64) -> Result<(), TableError>;
     fn fields(&self) -> SnapshotFields;
+    /// All windows with max_timestamp up to this have fired.
     fn fired(&self) -> i64;
+    /// What had fired before a restore, while that is more than `fired()` for some keys.
+    fn fired_before(&self) -> Option<&Fired>;
     /// A lower bound for the timestamp of the next due window, if any is open: a mere check may come earlier.
     fn next_due(&self) -> Option<i64>;
     fn groups(&self) -> usize;

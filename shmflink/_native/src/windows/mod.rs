@@ -4,6 +4,7 @@
 //! python.rs    the class WindowTable of shmflink._core
 //! kept.rs      the common part of all kinds of windows: how tables and output are made
 //! slices.rs    the arithmetic of panes and windows       split.rs    rows of a batch by pane
+//! fired.rs     what had fired before a restore
 //! pane.rs      the rows of one stretch of time
 //! panes.rs     tumbling and sliding windows              stacks.rs   merged panes of windows that overlap
 //! sessions.rs  sessions with a fixed gap                 chains.rs   the open sessions of each key
@@ -17,6 +18,7 @@
 //! by batch.
 
 mod chains;
+mod fired;
 mod kept;
 mod pane;
 mod panes;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 
+use super::fired::Fired;
 use super::kept::{pieces, Gone, Maker, SnapshotFields, Windows, PIECE_ROWS};
 use super::pane::Pane;
 use super::slices::Slices;
@@ -37,6 +38,8 @@ pub struct PaneWindows {
     watermark: i64,
     /// Windows with max_timestamp up to this have fired.
     fired: i64,
+    /// What had fired before a restore, until all of it has been passed.
+    before: Option<Fired>,
     /// While windows are due: the first window that may be due.
     next: Option<i64>,
     firing: Option<Firing>,
@@ -58,6 +61,7 @@ impl PaneWindows {
             stacks: Stacks::new(slices),
             watermark: i64::MIN,
             fired: i64::MIN,
+            before: None,
             next: None,
             firing: None,
             changed: VecDeque::new(),
@@ -65,6 +69,32 @@ impl PaneWindows {
             is_tracking: false,
             gone: Vec::new(),
         }
+    }
+
+    /// Rows whose keys' windows have fired up to `fired`, and which are late at `watermark`. Returns the late ones.
+    fn take_rows(
+        &mut self,
+        (columns, stamps): (&[ArrayRef], &[i64]),
+        is_partial: bool,
+        (fired, watermark): (i64, i64),
+    ) -> Result<Vec<i64>, TableError> {
+        let Split {
+            columns,
+            stretches,
+            late,
+        } = split(columns, stamps, &self.slices, watermark)?;
+        for stretch in &stretches {
+            let slice = |column: &ArrayRef| column.slice(stretch.start, stretch.len);
+            if stretches.len() == 1 && columns.first().is_none_or(|column| column.len() == stretch.len) {
+                self.add(stretch, &columns, is_partial)?;
+                self.note_changed(stretch, &columns, (fired, watermark))?;
+            } else {
+                let columns: Vec<_> = columns.iter().map(slice).collect();
+                self.add(stretch, &columns, is_partial)?;
+                self.note_changed(stretch, &columns, (fired, watermark))?;
+            }
+        }
+        Ok(late)
     }
 
     fn add(&mut self, stretch: &Stretch, columns: &[ArrayRef], is_partial: bool) -> Result<(), TableError> {
@@ -91,18 +121,22 @@ impl PaneWindows {
             &mut pane.table
         };
         if is_partial {
-            table.merge(columns, stretch.len)?;
+            table.merge(columns, stretch.len)
         } else {
-            table.update(columns, stretch.len)?;
+            table.update(columns, stretch.len)
         }
-        self.note_changed(stretch, columns)
     }
 
     /// Windows of this pane that have fired and are still kept fire again, with the keys of these rows.
-    fn note_changed(&mut self, stretch: &Stretch, columns: &[ArrayRef]) -> Result<(), TableError> {
+    fn note_changed(
+        &mut self,
+        stretch: &Stretch,
+        columns: &[ArrayRef],
+        (fired, watermark): (i64, i64),
+    ) -> Result<(), TableError> {
         let mut window = self.slices.first_window_after(stretch.pane);
-        while window <= stretch.pane && self.slices.max_timestamp(window) <= self.fired {
-            if !self.slices.is_late(window, self.watermark) {
+        while window <= stretch.pane && self.slices.max_timestamp(window) <= fired {
+            if !self.slices.is_late(window, watermark) {
                 let at = match self.changed.binary_search_by_key(&window, |(window, _)| *window) {
                     Ok(at) => at,
                     Err(at) => {
@@ -154,10 +188,29 @@ impl PaneWindows {
         };
         self.firing = Some(Firing {
             window,
-            table,
+            table: self.without_fired(window, table)?,
             taken: 0,
         });
         Ok(true)
+    }
+
+    /// A window's results without those that left before a restore. None: the results of the pane, all of them.
+    fn without_fired(&mut self, window: i64, results: Option<Table>) -> Result<Option<Table>, TableError> {
+        let end = self.slices.max_timestamp(window);
+        let Some(before) = self.before.as_ref().filter(|before| end <= before.most()) else {
+            return Ok(results);
+        };
+        let mut left = self.maker.table()?;
+        let Some(all) = results.as_ref().or(self.panes.get(&window).map(|pane| &pane.table)) else {
+            return Ok(results);
+        };
+        for ids in pieces(all.groups(), PIECE_ROWS) {
+            let until = before.of_keys(&all.key_columns_of(&ids)?, ids.len())?;
+            let each = ids.into_iter().zip(until).filter(|(_, until)| *until < end);
+            left.absorb_groups(all, &each.map(|(id, _)| id).collect::<Vec<_>>())?;
+        }
+        results.into_iter().for_each(|table| self.maker.give_back(table));
+        Ok(Some(left))
     }
 
     fn tables(&self) -> impl Iterator<Item = &Table> {
@@ -166,6 +219,9 @@ impl PaneWindows {
 
     fn end_of_due(&mut self, window: i64) -> Result<(), TableError> {
         self.next = None;
+        if self.before.as_ref().is_some_and(|before| before.most() <= self.fired) {
+            self.before = None;
+        }
         self.forget_before(window)
     }
 
@@ -275,19 +331,16 @@ impl PaneWindows {
 
 impl Windows for PaneWindows {
     fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, TableError> {
-        let Split {
-            columns,
-            stretches,
-            late,
-        } = split(columns, stamps, &self.slices, self.watermark)?;
-        for stretch in &stretches {
-            let slice = |column: &ArrayRef| column.slice(stretch.start, stretch.len);
-            if stretches.len() == 1 && columns.first().is_none_or(|column| column.len() == stretch.len) {
-                self.add(stretch, &columns, is_partial)?;
-            } else {
-                self.add(stretch, &columns.iter().map(slice).collect::<Vec<_>>(), is_partial)?;
-            }
+        let Some(before) = self.before.as_ref() else {
+            return self.take_rows((columns, stamps), is_partial, (self.fired, self.watermark));
+        };
+        let mut late = Vec::new();
+        for part in before.split(columns, self.maker.keys(), stamps)? {
+            let times = (self.fired.max(part.until), self.watermark.max(part.until));
+            let found = self.take_rows((&part.columns, &part.stamps), is_partial, times)?;
+            late.extend(part.numbers(&found));
         }
+        late.sort_unstable();
         Ok(late)
     }
 
@@ -365,8 +418,10 @@ impl Windows for PaneWindows {
         self.update(columns, starts, true).map(drop)
     }
 
-    fn resume(&mut self, fired: i64, watermark: i64) {
-        (self.fired, self.watermark) = (fired, watermark);
+    fn resume(&mut self, fired: Fired, watermark: i64) -> Result<(), TableError> {
+        (self.fired, self.watermark) = (fired.least(), watermark);
+        self.before = Some(fired).filter(|fired| fired.least() < fired.most());
+        Ok(())
     }
 
     fn fields(&self) -> SnapshotFields {
@@ -375,6 +430,10 @@ impl Windows for PaneWindows {
 
     fn fired(&self) -> i64 {
         self.fired
+    }
+
+    fn fired_before(&self) -> Option<&Fired> {
+        self.before.as_ref()
     }
 
     fn next_due(&self) -> Option<i64> {

@@ -8,12 +8,14 @@ use arrow_array::{Array, Int64Array, RecordBatch};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyRecordBatch, PySchema};
 
+use super::fired::{Fired, FiredRange};
 use super::kept::{Maker, Windows};
 use super::panes::PaneWindows;
 use super::sessions::SessionWindows;
 use super::slices::Slices;
 use crate::aggregate::{barrier, call_specs, Collapse, PyCall, PyFrozenTable, Restored, Snapshot};
 use crate::error::TableError;
+use crate::exchange::check_max_parallelism;
 
 #[pyclass(frozen, name = "WindowTable", module = "shmflink._core")]
 pub struct PyWindowTable {
@@ -185,7 +187,18 @@ impl PyWindowTable {
         Ok(restored?)
     }
 
-    fn end_restore(&self, py: Python<'_>, fired_until: i64, watermark: i64) -> PyResult<()> {
+    fn end_restore(
+        &self,
+        py: Python<'_>,
+        fired: Vec<(u32, u32, i64)>,
+        watermark: i64,
+        max_parallelism: u32,
+    ) -> PyResult<()> {
+        check_max_parallelism(max_parallelism)?;
+        let ranges = fired
+            .into_iter()
+            .map(|(start, stop, until)| FiredRange { start, stop, until });
+        let fired = Fired::new(ranges.collect(), max_parallelism);
         let ended = py.detach(|| {
             let mut windows = self.locked();
             let end_of_keys = windows.fields().0.len() - 2;
@@ -198,7 +211,7 @@ impl PyWindowTable {
                 let (keys, rest) = columns.split_at(end_of_keys);
                 windows.restore(&[keys, &rest[2..]].concat(), starts.values(), ends.values())
             })?;
-            windows.resume(fired_until, watermark);
+            windows.resume(fired, watermark)?;
             Ok::<_, TableError>(())
         });
         Ok(ended?)
@@ -212,6 +225,18 @@ impl PyWindowTable {
     #[getter]
     fn fired_until(&self) -> i64 {
         self.locked().fired()
+    }
+
+    fn fired_ranges(&self, start: u32, stop: u32) -> Vec<(u32, u32, i64)> {
+        let windows = self.locked();
+        let until = windows.fired();
+        match windows.fired_before() {
+            None => vec![(start, stop, until)],
+            Some(before) => {
+                let ranges = before.within(start, stop, until).into_iter();
+                ranges.map(|range| (range.start, range.stop, range.until)).collect()
+            }
+        }
     }
 
     #[getter]

@@ -10,7 +10,8 @@ use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_select::take::take;
 
 use super::chains::{Chains, Joined};
-use super::kept::{Gone, Maker, SnapshotFields, Windows, PIECE_ROWS};
+use super::fired::Fired;
+use super::kept::{pieces, Gone, Maker, SnapshotFields, Windows, PIECE_ROWS};
 use crate::aggregate::{Barrier, Freeze, Frozen, Part, Table, Times};
 use crate::error::TableError;
 use crate::keyed::ledger::{Ledger, Outcome};
@@ -36,6 +37,8 @@ pub struct SessionWindows {
     chains: Chains,
     watermark: i64,
     fired: i64,
+    /// What had fired before a restore, until all of it has been passed.
+    before: Option<Fired>,
     is_due: bool,
     /// Sessions whose results must be emitted, and how many have been.
     leaving: Vec<u32>,
@@ -56,6 +59,7 @@ impl SessionWindows {
             lateness,
             watermark: i64::MIN,
             fired: i64::MIN,
+            before: None,
             is_due: false,
             leaving: Vec::new(),
             left: 0,
@@ -69,13 +73,14 @@ impl SessionWindows {
         (end - 1).saturating_add(self.lateness)
     }
 
-    /// Processes rows; each covers `[start, end)`.
+    /// Processes rows; each covers `[start, end)`. The sessions of their keys have fired up to `fired`, and rows are late
+    /// at `watermark`.
     fn take_rows(
         &mut self,
-        columns: &[ArrayRef],
-        starts: &[i64],
+        (columns, starts): (&[ArrayRef], &[i64]),
         end_of: impl Fn(usize) -> i64,
         is_partial: bool,
+        (fired, watermark): (i64, i64),
     ) -> Result<Vec<i64>, TableError> {
         let (keys, others) = columns.split_at(self.maker.keys());
         let keys = self.keys.groups_of_keys(keys, starts.len())?;
@@ -87,14 +92,14 @@ impl SessionWindows {
             let end = end_of(row);
             let number = match self.chains.join(*key, *start, end, &mut merged) {
                 Joined::Session(number) => number,
-                Joined::Nothing { .. } if self.cleanup(end) <= self.watermark => {
+                Joined::Nothing { .. } if self.cleanup(end) <= watermark => {
                     late.push(row as i64);
                     continue;
                 }
                 Joined::Nothing { behind } => self.chains.open(*key, *start, end, behind, end - 1),
             };
             let session = &mut self.chains.sessions[number as usize];
-            if session.end - 1 <= self.fired {
+            if session.end - 1 <= fired {
                 changed.push(number);
             } else if session.has_fired {
                 session.has_fired = false;
@@ -116,7 +121,7 @@ impl SessionWindows {
         } else {
             self.states.update_at(&numbers, before, &others)?;
         }
-        self.leave_again(changed);
+        self.leave_again(changed, fired);
         Ok(late)
     }
 
@@ -132,12 +137,12 @@ impl SessionWindows {
     }
 
     /// Sessions that the watermark has passed fire as soon as they change.
-    fn leave_again(&mut self, mut changed: Vec<u32>) {
+    fn leave_again(&mut self, mut changed: Vec<u32>, fired: i64) {
         changed.sort_unstable();
         changed.dedup();
         for number in changed {
             let session = &mut self.chains.sessions[number as usize];
-            if session.end - 1 <= self.fired {
+            if session.end - 1 <= fired {
                 session.has_fired = true;
                 self.leaving.push(number);
             }
@@ -259,13 +264,26 @@ impl SessionWindows {
 impl Windows for SessionWindows {
     fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, TableError> {
         let gap = self.gap;
-        self.take_rows(columns, stamps, |row| stamps[row].saturating_add(gap), is_partial)
+        let Some(before) = self.before.as_ref() else {
+            let end_of = |row: usize| stamps[row].saturating_add(gap);
+            return self.take_rows((columns, stamps), end_of, is_partial, (self.fired, self.watermark));
+        };
+        let mut late = Vec::new();
+        for part in before.split(columns, self.maker.keys(), stamps)? {
+            let end_of = |row: usize| part.stamps[row].saturating_add(gap);
+            let times = (self.fired.max(part.until), self.watermark.max(part.until));
+            let found = self.take_rows((&part.columns, &part.stamps), end_of, is_partial, times)?;
+            late.extend(part.numbers(&found));
+        }
+        late.sort_unstable();
+        Ok(late)
     }
 
     fn advance(&mut self, watermark: i64) {
         if watermark > self.watermark {
             self.watermark = watermark;
             self.fired = self.fired.max(watermark);
+            self.before = self.before.take().filter(|before| before.most() > watermark);
             self.is_due = true;
         }
     }
@@ -320,15 +338,23 @@ impl Windows for SessionWindows {
     }
 
     fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), TableError> {
-        self.take_rows(columns, starts, |row| ends[row], true).map(drop)
+        let times = (self.fired, self.watermark);
+        self.take_rows((columns, starts), |row| ends[row], true, times)
+            .map(drop)
     }
 
     /// Restored sessions that had fired do not fire again.
-    fn resume(&mut self, fired: i64, watermark: i64) {
-        (self.fired, self.watermark) = (fired, watermark);
-        for session in &mut self.chains.sessions {
-            session.has_fired = session.end - 1 <= fired;
+    fn resume(&mut self, fired: Fired, watermark: i64) -> Result<(), TableError> {
+        (self.fired, self.watermark) = (fired.least(), watermark);
+        let mut until = Vec::with_capacity(self.keys.groups());
+        for ids in pieces(self.keys.groups(), PIECE_ROWS) {
+            until.extend(fired.of_keys(&self.keys.key_columns_of(&ids)?, ids.len())?);
         }
+        for session in &mut self.chains.sessions {
+            session.has_fired = session.end - 1 <= until[session.key as usize];
+        }
+        self.before = Some(fired).filter(|fired| fired.least() < fired.most());
+        Ok(())
     }
 
     fn fields(&self) -> SnapshotFields {
@@ -337,6 +363,10 @@ impl Windows for SessionWindows {
 
     fn fired(&self) -> i64 {
         self.fired
+    }
+
+    fn fired_before(&self) -> Option<&Fired> {
+        self.before.as_ref()
     }
 
     fn next_due(&self) -> Option<i64> {
