@@ -1,4 +1,4 @@
-"""A table that the program has at hand, as a source."""
+"""A source of the rows of a table in memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPLITS_PER_READER: Final = 4
 
 
 class ArrowSource(Source):
-    """*shmflink only.* The rows of a table. They travel with the job, so write large tables to a file instead.
+    """*shmflink only.* The rows of a table. They are sent with the job, so write large tables to a file instead.
 
     Views, UUIDs and other extension types become plain columns (`core.plain_columns`).
     """
@@ -73,11 +73,11 @@ class ArrowSource(Source):
 
 
 def table_of_polars(frame: Any) -> pa.Table:
-    """A `polars.DataFrame` as a table. Raises TypeMismatchError, naming a column that Arrow has no type for."""
+    """A `polars.DataFrame` as a table. TypeMismatchError names a column for which Arrow has no type."""
     try:
         return frame.to_arrow()
     except pa.ArrowException:
-        pass  # converting one column at a time finds the column
+        pass  # convert one column at a time to find the one that fails
     columns = {}
     for series in frame.get_columns():
         try:

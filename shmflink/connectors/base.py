@@ -50,7 +50,7 @@ class Boundedness(enum.Enum):
 
 
 class DeliveryGuarantee(enum.Enum):
-    """How often a record is visible at its destination when the job was restarted on the way (PyFlink's)."""
+    """How often a record becomes visible at its destination if the job restarts (PyFlink: DeliveryGuarantee)."""
 
     EXACTLY_ONCE = "exactly-once"
     AT_LEAST_ONCE = "at-least-once"
@@ -62,7 +62,7 @@ class Poll(enum.Enum):
 
     WAIT = "wait"  # nothing now: the mailbox will wake the slot
     NEED_SPLIT = "need_split"  # ready for another split
-    AGAIN = "again"  # nothing yet, but there is more to look at: poll again when others have had their turn
+    AGAIN = "again"  # nothing yet, but there is more input to examine: poll again after the other tasks of the slot
     END = "end"  # no more data, ever
 
 
@@ -95,7 +95,7 @@ class SplitEnd:
 
 
 class SplitEnumerator(ABC):
-    """Hands out splits; lives in the JobManager, single-threaded, never blocks for long."""
+    """Assigns splits; lives in the JobManager, single-threaded; must never block for long."""
 
     @abstractmethod
     def next_split(self, subtask: int) -> Split | None:
@@ -113,18 +113,18 @@ class SplitEnumerator(ABC):
 
     @abstractmethod
     def add_splits_back(self, splits: Sequence[Split]) -> None:
-        """Takes back the splits of a failed reader: they are assigned again, before the splits that still wait."""
+        """Takes back the splits of a failed reader; they are assigned before the splits that still wait."""
 
     @abstractmethod
     def snapshot(self) -> object:
         """Picklable state from which `Source.create_enumerator(..., state)` resumes, at any parallelism.
 
-        Holds the splits that have not been assigned; the others are in the readers' snapshots. Must not be None, which
-        means no state.
+        It contains the splits that have not been assigned; the others are in the readers' snapshots. It must not be
+        None, which means no state.
         """
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
-        """Ends threads; called once, when the job has ended."""
+        """Stops threads; called once, when the job has ended."""
 
 
 class SourceReader(ABC):
@@ -153,7 +153,7 @@ class SourceReader(ABC):
 
     @property
     def splits_begun(self) -> int:
-        """How many splits it has begun to read, one after the other: each has a watermark of its own."""
+        """How many splits the reader has begun, one after the other; each split has its own watermark."""
         return 0
 
     def pause_splits(self, paused: frozenset[str]) -> None:  # noqa: B027  for concurrent splits
@@ -170,7 +170,7 @@ class SourceReader(ABC):
         return ()
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:  # noqa: B027  files and numbers need not be told
-        """A snapshot is durable: what came before it will never be asked for again. Not called for every one."""
+        """A snapshot is durable: no earlier input will be requested again. Not called for every snapshot."""
 
     def stop(self, *, drained: bool) -> None:  # noqa: B027  many have nothing to end
         """`poll` will not be called again, although there may be more input. `drained`: the job will not resume from
@@ -186,18 +186,18 @@ class Source(ABC):
 
     boundedness: Boundedness = Boundedness.BOUNDED
     gives_timestamps: bool = True
-    """False where batches never have timestamps, so that event time needs a timestamp assigner or column."""
+    """False if batches never have timestamps, so that event time needs a timestamp assigner or column."""
     is_replayable: bool = True
     """False if records cannot be read again: after a failure they are lost, so each record is read at most once."""
 
     split_payloads: tuple[type, ...] = ()
-    """The classes of its splits' payloads; empty if not declared. Any other class comes from a checkpoint of another
-    kind of source.
+    """The classes of its splits' payloads; empty if not declared. A payload of another class comes from a checkpoint of
+    another kind of source.
     """
 
     @property
     def state_kind(self) -> str:
-        """Stands in checkpoints: only a source of the same kind resumes from this one's state."""
+        """Recorded in checkpoints: only a source of the same kind resumes from the state of this one."""
         return type(self).__name__
 
     @abstractmethod
@@ -208,7 +208,7 @@ class Source(ABC):
 
     @property
     def produced_type(self) -> TypeInformation | None:
-        """The TypeInformation of the rows, or None where it is not known."""
+        """The TypeInformation of the rows; None if it is not known."""
         return None
 
     @property
@@ -245,7 +245,7 @@ class Source(ABC):
 
 
 def is_heir(context: OperatorContext, subtask: int) -> bool:
-    """Whether this subtask removes what earlier attempts of `subtask` left."""
+    """Whether this subtask removes files or tables that earlier attempts of `subtask` left behind."""
     is_gone = subtask >= context.parallelism
     return subtask == context.subtask_index or (is_gone and context.subtask_index == 0)
 
@@ -253,16 +253,17 @@ def is_heir(context: OperatorContext, subtask: int) -> bool:
 class SinkWriter(ABC):
     """Writes the batches of one subtask; used by the slot's thread alone.
 
-    Two-phase commit (FLIP-143): at a barrier `prepare_commit` makes what was written so far durable, but not visible,
-    as committables; the sink's `Committer` makes them visible once the checkpoint is complete. `finish` is followed by
-    one last `prepare_commit`, also in jobs without checkpoints.
+    Two-phase commit (FLIP-143): at a barrier, `prepare_commit` makes everything written so far durable but not visible
+    and returns it as committables. The sink's `Committer` makes these visible once the checkpoint is complete. `finish`
+    is followed by one last `prepare_commit`, also in jobs without checkpoints.
     """
 
     @abstractmethod
     def write(self, batch: Batch) -> None: ...
 
     def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
-        """Called at a barrier, short. What it returns may block: another thread calls it for the committables.
+        """Called at a barrier; must be short. The function that it returns may block: another thread calls it to obtain
+        the committables.
 
         Committables are picklable values, kept in the checkpoint until they are committed.
         """
@@ -282,16 +283,16 @@ class SinkWriter(ABC):
 
     @property
     def has_uncommitted(self) -> bool:
-        """True while rows were written that are in no committable yet."""
+        """True while some written rows are not in a committable yet."""
         return False
 
     @property
     def is_available(self) -> bool:
-        """False while a batch could not be taken now; the writer wakes the mailbox when that changes."""
+        """False while the writer cannot accept a batch; it wakes the mailbox when that changes."""
         return True
 
     def finish(self) -> None:  # noqa: B027  many have nothing to finish
-        """Normal end: without a committer, makes what was written visible. `is_finished` becomes True when that is
+        """Normal end: without a committer, makes all written rows visible. `is_finished` becomes True when that is
         done. `prepare_commit` may follow.
         """
 
@@ -300,11 +301,11 @@ class SinkWriter(ABC):
         return True
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
-        """Frees resources; discards what was not finished. Called exactly once."""
+        """Frees resources; discards unfinished output. Called exactly once."""
 
 
 class Committer(ABC):
-    """Makes committables visible; used by one thread of its own, so it may block."""
+    """Makes committables visible; has a dedicated thread, so it may block."""
 
     @abstractmethod
     def commit(self, committables: Sequence[Any]) -> None:
@@ -315,7 +316,7 @@ class Committer(ABC):
         """
 
     def abandon(self, committables: Sequence[Any]) -> None:  # noqa: B027  many leave it to `remove_leftovers`
-        """Frees what the committables refer to: the job has failed, and no checkpoint holds them. Must not raise."""
+        """Frees the resources behind committables of a failed job that no checkpoint contains. Must not raise."""
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees connections. Called once."""
@@ -326,7 +327,7 @@ class Sink(ABC):
 
     @property
     def state_kind(self) -> str:
-        """Stands in checkpoints: only a sink of the same kind commits what this one has staged."""
+        """Recorded in checkpoints: only a sink of the same kind commits what this one has staged."""
         return type(self).__name__
 
     @abstractmethod
@@ -338,17 +339,17 @@ class Sink(ABC):
         return self.create_writer(context)
 
     def create_committer(self, context: OperatorContext) -> Committer | None:
-        """None for a sink whose writers make no committables, in the job that `context` is of."""
+        """The committer; None if the writers make no committables in the job of `context`."""
         return None
 
     def create_global_committer(self, context: OperatorContext) -> Committer | None:
         """One for the whole sink, in addition to the committers of its subtasks (Flink: `addGlobalCommitter` of a
-        post-commit topology); for targets where what all subtasks wrote becomes visible by one act: a manifest, a
-        table's snapshot.
+        post-commit topology). For targets where the output of all subtasks becomes visible in one atomic step: a
+        manifest, a table's snapshot.
 
-        Its `commit` is called once for each checkpoint, in order, with what the committers of all subtasks have
-        committed for it: never with a part of that, and with nothing of a checkpoint that did not complete. Called
-        again after a failure, it must find out what was done. It works in a task of its own, of parallelism 1.
+        Its `commit` is called once per checkpoint, in order, with everything that the committers of all subtasks have
+        committed for it: never with a part of it, and never for a checkpoint that did not complete. After a failure it
+        is called again and must detect what it has already done. It runs in a separate task of parallelism 1.
         """
         return None
 
@@ -358,15 +359,16 @@ class Sink(ABC):
         return type(self).create_global_committer is not Sink.create_global_committer
 
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[Any]) -> None:  # noqa: B027  see above
-        """Removes what earlier attempts of this subtask staged, except what `kept` refers to: all committables and
-        writer states, of all subtasks, in the restored checkpoint. Subtask 0 also does so for subtasks that no longer
-        exist. Other subtasks may be running in an older attempt, because a failure may restart only a part of the job.
+        """Removes what earlier attempts of this subtask staged, except what `kept` refers to. `kept` has all
+        committables and writer states of all subtasks in the restored checkpoint. Subtask 0 also cleans up for subtasks
+        that no longer exist. Other subtasks may still run in an older attempt, because a failure may restart only a
+        part of the job.
 
         Called in a thread that may block.
         """
 
     def with_input_type(self, declared: Any) -> Sink:
-        """The same sink for a stream of this TypeInformation (None: not declared), which is to end in it."""
+        """The same sink for a stream of this TypeInformation (None: not declared)."""
         return self
 
     def with_input_metadata(self, rows: pa.Schema) -> Sink:
@@ -374,7 +376,7 @@ class Sink(ABC):
         return self
 
     def check_target(self, configuration: Mapping[str, str]) -> None:  # noqa: B027  many have nothing to check
-        """Looks at what it would write to, where the program runs, before the job is submitted.
+        """Checks the sink's destination, in the program's process, before the job is submitted.
 
         Raises:
             JobGraphError: the job must not start.
@@ -389,7 +391,7 @@ class Sink(ABC):
         return True
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
-        """What holds for this sink's records in a job with this configuration, when its sources can go back."""
+        """The sink's guarantee in a job with this configuration, provided that its sources can be replayed."""
         return DeliveryGuarantee.AT_LEAST_ONCE
 
     @property

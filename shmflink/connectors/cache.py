@@ -1,7 +1,7 @@
 """The rows of a cached stream: written once, read by later jobs of the same program.
 
 A folder has one file for each subtask that wrote, `<subtask>.batches`. A file is a sequence of batches, each one as its
-length (8 bytes, little endian) and an Arrow IPC stream of its own: batches of undeclared types differ in their schema.
+length (8 bytes, little-endian) and a separate Arrow IPC stream, because batches of undeclared types differ in schema.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LENGTH_BYTES: Final = 8
 
 
 class CacheSink(Sink):
-    """Writes into `folder`, which exists. A file appears when its subtask has written all of it."""
+    """Writes into `folder`, which must exist. A file appears when its subtask has written all of it."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -54,7 +54,7 @@ class CacheSink(Sink):
 class _CacheWriter(SinkWriter):
     def __init__(self, path: str) -> None:
         self._path = path
-        self._unfinished = f"{path}.{os.urandom(4).hex()}"  # an attempt that was given up may still write
+        self._unfinished = f"{path}.{os.urandom(4).hex()}"  # an abandoned attempt may still write
         self._file: BinaryIO | None = open(self._unfinished, "wb")  # noqa: SIM115  closed by finish() or close()
 
     def write(self, batch: Batch) -> None:
@@ -79,7 +79,7 @@ class _CacheWriter(SinkWriter):
 
 @dataclass(frozen=True, slots=True)
 class CacheSource(Source):
-    """What CacheSink wrote into `folder`. Rows of one subtask come in their order, with their timestamps."""
+    """The rows that CacheSink wrote into `folder`. Rows of a subtask keep their order and timestamps."""
 
     folder: str
     row_type: TypeInformation | None = None

@@ -7,15 +7,15 @@ The *server* is in the user's process, the *writers* in slots; each has a connec
     kind 1  BATCH: an Arrow IPC stream of one batch
     kind 2  END: nothing
     kind 3  OPEN: writer, 16 bytes          in jobs with checkpoints, instead of HELLO and END
-    kind 4  MARK: checkpoint u64            what this writer sent since its mark before is of this checkpoint
+    kind 4  MARK: checkpoint u64            what this writer sent since its last mark belongs to this checkpoint
     kind 5  COMMIT: (writer, checkpoint)*   from a committer: these are complete
 
 There is no queue in between: rows that the iterator has not requested wait in the sockets, then in the writers'
 outboxes, and finally back-pressure the job.
 
 In jobs with checkpoints batches wait in the server until their checkpoint is complete, as in Flink, so that no row is
-returned twice when the job restarts. A mark is in the socket, which outlives its writer, before its checkpoint can be
-complete. An iterator that is not read therefore delays checkpoints as well.
+returned twice when the job restarts. A checkpoint can complete only after its mark is in the socket, which outlives the
+writer. Therefore an iterator that nobody reads delays checkpoints as well.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class CollectServer:
                         return
 
     def end(self) -> None:
-        """The job has ended: the iterator hands out what has arrived and then ends.
+        """Called when the job has ended: the iterator returns what has arrived and then ends.
 
         Any thread; idempotent.
         """
@@ -107,8 +107,8 @@ class CollectServer:
                     os.write(self._wake_write, b"x")
 
     def close(self) -> None:
-        """Ends everything now; writers that still send throw their rows away. Idempotent."""
-        with self._lock:  # `end` must not write to a descriptor that is somebody else's by then
+        """Ends everything at once; writers that still send discard their rows. Idempotent."""
+        with self._lock:  # `end` must not write to a descriptor number that has been reused
             if self._is_closed:
                 return
             self._is_closed = True
@@ -120,7 +120,7 @@ class CollectServer:
         os.close(self._wake_read)
 
     def leave_to_parent(self) -> None:
-        """In a fork: writers must see the end of their connections when the parent closes them."""
+        """Called after a fork: writers must see the end of their connections when the parent closes them."""
         self._lock = threading.Lock()
         self.close()
 
@@ -184,22 +184,23 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 class _HeldBatches:
     """The payloads of batches by writer and checkpoint, until the checkpoint is complete.
 
-    Those of a writer that is gone are kept, because its successor may commit them. Unbounded, as the results between
-    two checkpoints are.
+    The payloads of a dead writer are kept, because its successor may commit them. The size is unbounded, as are the
+    results between two checkpoints.
     """
 
     def __init__(self) -> None:
         self._writers: dict[socket.socket, bytes] = {}
         self._unmarked: dict[socket.socket, list[bytearray]] = {}
         self._marked: dict[tuple[bytes, int], list[bytearray]] = {}
-        self._early: set[tuple[bytes, int]] = set()  # committed before the mark was read from another connection
+        # the commit was read before the mark, which comes on another connection
+        self._early: set[tuple[bytes, int]] = set()
 
     def open(self, connection: socket.socket, writer: bytes) -> None:
         self._writers[connection] = writer
         self._unmarked[connection] = []
 
     def hold(self, connection: socket.socket, payload: bytearray) -> bool:
-        """False where the writer's batches need not wait."""
+        """False if the writer's batches need not wait."""
         if connection not in self._writers:
             return False
         self._unmarked[connection].append(payload)
@@ -222,7 +223,7 @@ class _HeldBatches:
         return self._marked.pop(key, [])
 
     def drop(self, connection: socket.socket) -> None:
-        """What it sent after its last mark is in no checkpoint."""
+        """Discards what the writer sent after its last mark: it is in no checkpoint."""
         self._writers.pop(connection, None)
         self._unmarked.pop(connection, None)
 
@@ -236,7 +237,9 @@ class CollectSink(Sink):
         self._is_table = is_table
 
     def takes_updates(self, changelog: Changelog) -> bool:
-        """Records, and those of functions of records, as in Flink. An endless input has no final rows: there any."""
+        """Single records include the updates of per-record functions, as in Flink. From an unbounded input, which has no
+        final rows, the sink receives every update in any case.
+        """
         return changelog.of_records and not self._is_table
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
@@ -251,7 +254,7 @@ class CollectSink(Sink):
 
 
 class _CollectWriter(OutboxWriter):
-    """`waits`: for checkpoints."""
+    """`waits`: whether rows wait for checkpoints."""
 
     def __init__(self, address: str, context: OperatorContext, *, waits: bool) -> None:
         self._waits = waits
@@ -326,7 +329,7 @@ class _Connection:
             raise PeerError(f"the program that collects the results cannot be reached: {error}") from error
 
     def shut_down(self) -> None:
-        """A `send` that is blocked returns. Any thread."""
+        """Makes a blocked `send` return. Any thread."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -342,7 +345,7 @@ class _Connection:
             self._socket.sendall(_HEADER.pack(kind, len(payload)))
             self._socket.sendall(payload)
         except OSError:
-            # Closed by the reader, who is cancelling the job: not an error of the job.
+            # The reader has closed it and is canceling the job: not an error of the job.
             self._is_unwanted = True
 
 
@@ -356,7 +359,7 @@ def _batch(payload: bytearray) -> Batch:
 
 
 def _read_exactly(connection: socket.socket, length: int) -> bytearray | None:
-    """None where the peer closed first."""
+    """None if the peer closed first."""
     data = bytearray(length)
     view = memoryview(data)
     while view:

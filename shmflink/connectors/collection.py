@@ -21,22 +21,21 @@ from shmflink.operators.base import OperatorContext
 __all__ = ["SLICE_ROWS", "CollectionSource"]
 
 SLICE_ROWS: Final = 8192
-"""Rows of one slice, and so of one batch."""
+"""Rows of one slice, which becomes one batch."""
 
 
 class CollectionSource(Source):
     """The elements of a collection, in order, by one reader.
 
-    The elements are serialized here, in the program: in slices, as columns where their type is declared
-    (which also brings them into the type's form; ints wrap to its width, as in Flink), else pickled, so that they
-    come out exactly as they went in.
+    The program serializes the elements, in slices. With a declared type they become columns (and are cast to the type;
+    ints wrap to its width, as in Flink). Otherwise they are pickled, so that they come out unchanged.
     """
 
     gives_timestamps = False
     split_payloads = (int,)
 
     def __init__(self, items: Iterable[Any], type_info: TypeInformation | None = None) -> None:
-        """Raises TypeMismatchError or SerializationError for an element that cannot travel."""
+        """Raises TypeMismatchError or SerializationError for an element that cannot be serialized."""
         self._type = type_info
         elements = iter(items)
         self._slices: list[bytes] = []
@@ -44,7 +43,7 @@ class CollectionSource(Source):
             self._slices.append(dumps_value(rows) if type_info is None else _to_ipc(_columns_of(rows, type_info)))
 
     def items(self) -> list[Any]:
-        """The elements, in the form of their type."""
+        """The elements, cast to their type."""
         cursor = _SliceCursor(Split("0", 0), self._slices, self._type)
         batches = iter(cursor.next_batch, None)
         return [row for batch in batches if isinstance(batch, Batch) for row in batch.rows()]

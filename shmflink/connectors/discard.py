@@ -1,4 +1,4 @@
-"""A sink that throws everything away, for measuring and for jobs that end in side effects."""
+"""A sink that discards everything, for measurements and for jobs whose functions have side effects."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["DiscardSink"]
 
 
 class DiscardSink(Sink):
-    """*shmflink only* in Python (Flink's DiscardingSink is Java's). Takes any batch and keeps none."""
+    """*shmflink only* in Python (Flink's DiscardingSink is written in Java). Accepts any batch and keeps none."""
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
         return _DiscardWriter()
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
-        """Nothing is visible, so nothing twice."""
+        """Exactly-once: nothing becomes visible, so nothing becomes visible twice."""
         return DeliveryGuarantee.EXACTLY_ONCE
 
 

@@ -25,7 +25,7 @@ class SinkContext:
         self.stamp = MIN_TIMESTAMP_MS
 
     def timestamp(self) -> int | None:
-        """The record's timestamp in ms; None where it has none."""
+        """The record's timestamp in ms; None if it has none."""
         return None if self.stamp == MIN_TIMESTAMP_MS else self.stamp
 
     def current_processing_time(self) -> int:
@@ -44,7 +44,7 @@ class FunctionSink(Sink):
         return _FunctionWriter(self._function, context)
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
-        """A record may come again after a failure; what the function does with it cannot be undone."""
+        """At-least-once: a record may arrive again after a failure, and the function's effects cannot be undone."""
         return DeliveryGuarantee.AT_LEAST_ONCE
 
 
@@ -55,7 +55,7 @@ class _FunctionWriter(SinkWriter):
         function.open(context)
 
     def write(self, batch: Batch) -> None:
-        """Per record: the user's own function."""
+        """Calls the user's function per record."""
         rows = batch.rows()
         stamps: Any = repeat(MIN_TIMESTAMP_MS) if batch.timestamps is None else batch.timestamps.to_pylist()
         call, context = self._function.call, self._context

@@ -1,4 +1,4 @@
-"""A source that makes its rows itself, for tests and measurements."""
+"""A source that generates its rows, for tests and measurements."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from shmflink.operators.functions.record_outputs import isolation_of
 __all__ = ["BATCH_ROWS", "GeneratorSource"]
 
 BATCH_ROWS: Final = 8192
-COLUMNS_BATCH_ROWS: Final = 1 << 16  # where the function makes columns
+COLUMNS_BATCH_ROWS: Final = 1 << 16  # if the function returns columns
 
 _SPLITS_PER_READER: Final = 4
 _CATCH_UP_NS: Final = 50_000_000
-_BATCHES_PER_SPLIT: Final = 16  # of a generator without end
+_BATCHES_PER_SPLIT: Final = 16  # for an unbounded generator
 _BATCHES_PER_SECOND: Final = 20  # the smallest batch of a generator with a limited rate
 
 Generate = Callable[[int, int], pa.RecordBatch | list[Any]]
 
 
 class GeneratorSource(Source):
-    """*shmflink only.* Rows 0 to `rows` - 1, each batch made by `function(start, stop)`.
+    """*shmflink only.* Rows 0 to `rows` - 1; `function(start, stop)` generates each batch.
 
-    The function returns a RecordBatch or a list with exactly the rows [start, stop). It must depend on `start` and
-    `stop` alone: which reader makes which rows is not fixed, and after a failure rows are made again. Without `rows`
+    The function returns a RecordBatch or a list with exactly the rows [start, stop). It must depend on nothing but
+    `start` and `stop`: any reader may generate any rows, and after a failure rows are generated again. Without `rows`
     the source is unbounded. If no type is declared, the function is called for the rows [0, 0) immediately: a
     RecordBatch without rows declares the columns.
     """
@@ -110,12 +110,12 @@ def _type_of_nothing(function: Generate) -> TypeInformation | None:
     try:
         made = function(0, 0)
     except Exception:
-        return None  # the error is raised when existing rows are requested
+        return None  # the same error will be raised when rows are requested
     return ColumnsTypeInfo(made.schema) if isinstance(made, pa.RecordBatch) else None
 
 
 class _EndlessRanges(SplitEnumerator):
-    """Ranges of `size` rows, without end. Its snapshot: the next row, and splits that came back."""
+    """Endless ranges of `size` rows. Its snapshot: the next row, and the splits that were returned."""
 
     def __init__(self, size: int, start: int, returned: Sequence[Split]) -> None:
         self._size = size
@@ -141,7 +141,7 @@ class _EndlessRanges(SplitEnumerator):
 
 
 class _Pace:
-    """Keeps one reader at its rate; wakes the mailbox when the next batch is due."""
+    """Limits one reader to its rate; wakes the mailbox when the next batch is due."""
 
     def __init__(self, rows_per_second: float, context: OperatorContext) -> None:
         self._ns_per_row = 1e9 / rows_per_second
@@ -162,7 +162,7 @@ class _Pace:
         return True
 
     def count(self, rows: int) -> None:
-        """Rows were emitted. A short delay, such as that of waking up, is compensated; time lost before that is not."""
+        """Called when rows were emitted. Compensates for short delays, such as waking up, but not for longer ones."""
         now = self._context.clock.monotonic_ns()
         self._due_ns = max(self._due_ns, now - _CATCH_UP_NS) + int(rows * self._ns_per_row)
 
@@ -211,7 +211,7 @@ class _GeneratorCursor(SplitCursor):
         if self._pace is not None and self._pace.must_wait():
             return Poll.WAIT
         start, stop = self._next, min(self._next + self._batch_rows, self._stop)
-        made = self._own(self._function(start, stop))  # which may keep what it makes
+        made = self._own(self._function(start, stop))  # the function may keep the rows that it returns
         batch = self._batch_of_rows(made) if isinstance(made, list) else Batch.of_columns(made, self._type)
         if batch.num_rows != stop - start:
             raise UsageError(

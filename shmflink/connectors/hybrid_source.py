@@ -29,12 +29,12 @@ __all__ = ["HybridSource", "HybridSourceBuilder"]
 class HybridSource(Source):
     """Reads sources one after the other: the next source begins when all readers have finished the previous one.
 
-    All but the last must be bounded, and all must produce one type. Positions survive a restart: a split records its
-    source. Made by `builder(first)`.
+    All but the last must be bounded, and all must produce the same type. Positions survive a restart: a split records
+    its source. Created by `builder(first)`.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        """Raises ConfigurationError where a source that has no end is followed by another, or types differ."""
+        """Raises ConfigurationError if a source follows an unbounded one, or if types differ."""
         endless = [type(source).__name__ for source in sources[:-1] if source.boundedness is not Boundedness.BOUNDED]
         if endless:
             raise ConfigurationError(
@@ -85,7 +85,7 @@ class HybridSourceBuilder:
         self._sources = [_checked(first_source)]
 
     def add_source(self, source: Source) -> HybridSourceBuilder:
-        """Read when all before are."""
+        """Adds a source, which is read after all previous ones."""
         self._sources.append(_checked(source))
         return self
 
@@ -114,7 +114,7 @@ class _Enumerator(SplitEnumerator):
         index, inner = (0, None) if state is None else state
         self._index: int = index
         self._inner = sources[self._index].create_enumerator(parallelism, inner)
-        # After a restart readers may have splits in hand: each has to ask before the next source begins.
+        # After a restart readers may hold splits: each must request one before the next source begins.
         self._reading: set[int] = set() if state is None else set(range(parallelism))
         self._back: list[Split] = []
 
@@ -152,7 +152,7 @@ class _Enumerator(SplitEnumerator):
 
 
 class _Reader(SourceReader):
-    """Has a reader of the source whose splits it was given last."""
+    """Uses a reader of the source from which its latest splits come."""
 
     def __init__(self, sources: Sequence[Source], context: OperatorContext) -> None:
         self._sources = sources
@@ -173,7 +173,9 @@ class _Reader(SourceReader):
         self._take()
 
     def _take(self) -> None:
-        """Gives splits to the reader of their source; those of another one wait until it has none in hand."""
+        """Passes splits to the reader of their source; splits of another source wait until that reader has none
+        left.
+        """
         while self._waiting:
             index, split = self._waiting[0].payload
             if index != self._index:
@@ -184,7 +186,7 @@ class _Reader(SourceReader):
             self._inner.add_split(split)
             del self._waiting[0]
             if type(self._inner).splits_begun is SourceReader.splits_begun:
-                self._begun += 1  # by a reader that does not report it
+                self._begun += 1  # for a reader that does not report it
         if self._ends and self._inner is not None:
             self._inner.no_more_splits()
 
@@ -197,7 +199,7 @@ class _Reader(SourceReader):
         if self._inner.reads_concurrently:
             raise UsageError(
                 f"the source '{self._context.operator_name}': {type(self._sources[index]).__name__} reads its splits "
-                "at the same time, but a hybrid source reads them one after another. Read it in a job of its own"
+                "at the same time, but a hybrid source reads them one after another. Read it in a separate job"
             )
 
     def poll(self) -> Batch | SideOutput | Poll:

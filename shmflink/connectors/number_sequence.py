@@ -26,13 +26,13 @@ _INT64: Final = np.iinfo(np.int64)
 
 
 class NumberSequenceSource(Source):
-    """The integers from `start` to `end`, both included, in as many ascending runs as there are readers."""
+    """The integers from `start` to `end`, both inclusive; one ascending run per reader."""
 
     gives_timestamps = False
     split_payloads = (tuple,)
 
     def __init__(self, start: int, end: int) -> None:
-        """Raises ConfigurationError where `start` > `end` or a bound does not fit 64 bits."""
+        """Raises ConfigurationError if `start` > `end` or a bound does not fit into 64 bits."""
         if not _INT64.min <= start <= end <= _INT64.max:
             raise ConfigurationError(f"a number sequence needs 64-bit bounds with start <= end, got {start} to {end}")
         self._start = start

@@ -1,4 +1,4 @@
-"""Writers that leave the writing to the thread of an outbox."""
+"""Writers that delegate writing to the thread of an outbox."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["OutboxWriter"]
 
 
 class OutboxWriter(SinkWriter):
-    """Available and finished when its outbox is. The subclass puts what it is given into the outbox, and closes it."""
+    """Is available and finished when its outbox is. The subclass puts its input into the outbox, and closes it."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox

@@ -38,7 +38,7 @@ class PrintSink(Sink):
 
     @property
     def identifier(self) -> str:
-        """What stands in front of each line; empty: nothing."""
+        """The prefix of each line; may be empty."""
         return self._identifier
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
@@ -53,11 +53,11 @@ def line_prefix(identifier: str, subtask_index: int, parallelism: int) -> str:
 
 
 class _PrintWriter(OutboxWriter):
-    """Writes in a thread: a reader that does not read must hold up this job, not the slot's other tasks."""
+    """Writes in a thread: a slow reader must delay this job, not the slot's other tasks."""
 
     def __init__(self, prefix: str, context: OperatorContext) -> None:
         self._prefix = prefix
-        # The slot's thread may abandon a blocked write through this pipe.
+        # Through this pipe the slot's thread makes the other thread abandon a blocked write.
         self._stop_read, self._stop_write = os.pipe()
         super().__init__(Outbox(f"print {context.task_name}", context.mailbox, self._print))
 
@@ -67,7 +67,7 @@ class _PrintWriter(OutboxWriter):
             self._outbox.put(text)
 
     def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
-        """Nothing to commit; but what the checkpoint holds must be printed by then: at least once."""
+        """There is nothing to commit, but the rows of the checkpoint must be printed by then: at-least-once."""
         return self._outbox.call(tuple)
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class _PrintWriter(OutboxWriter):
                 unwritten = unwritten[_written(unwritten[:_ATOMIC_BYTES]) :]
 
     def _wait_writable(self) -> bool:
-        """Waits until `_ATOMIC_BYTES` can be written; False when the writer was closed meanwhile."""
+        """Waits until `_ATOMIC_BYTES` can be written; False if the writer was closed meanwhile."""
         poll = select.poll()
         poll.register(_STDOUT, select.POLLOUT)
         poll.register(self._stop_read, select.POLLIN)
@@ -92,7 +92,7 @@ class _PrintWriter(OutboxWriter):
 
 
 def _written(piece: memoryview) -> int:
-    """Bytes that were written, or that have no reader."""
+    """The number of bytes that were written, or discarded because there is no reader."""
     try:
         return os.write(_STDOUT, piece)
     except OSError as error:

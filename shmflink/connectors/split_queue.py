@@ -1,4 +1,4 @@
-"""The enumerator that sources share: a queue of splits, assigned in order to the readers that ask."""
+"""The enumerator that sources share: a queue of splits, assigned in order to the readers that request them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BLOCK_SPLITS: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class PackedSplits:
-    """Waiting splits in a snapshot; iterating gives them in order. Most of them are bytes already, in blocks of plain
-    form; `PickledSplits` are those without a plain form.
+    """Waiting splits in a snapshot; iterating yields them in order. Most of them are already bytes, in blocks of plain
+    form; `PickledSplits` is for splits without a plain form.
 
-    `size_before`: the size of the splits that were assigned before, for progress reports.
+    `size_before`: the total size of the splits assigned before, for progress reports.
     """
 
     first: tuple[Split, ...]
@@ -32,7 +32,7 @@ class PackedSplits:
     size_before: int = 0
 
     def __post_init__(self) -> None:
-        """Older releases pickled blocks, and the whole as well: that is loaded without coming here."""
+        """Not called for state of older releases, which pickled both the blocks and the whole."""
         if not all(map(is_plain, self.blocks)):
             raise ValueError("a block of splits is not in plain form")
 
@@ -45,7 +45,7 @@ class PackedSplits:
 
 @dataclass(frozen=True, slots=True)
 class PickledSplits(PackedSplits):
-    """The same with a source's own objects in it. Not known to the plain form: all of it is pickled."""
+    """The same with a source's own objects. It has no plain form: all of it is pickled."""
 
     def __post_init__(self) -> None:
         """Blocks may have any form."""
@@ -53,17 +53,17 @@ class PickledSplits(PackedSplits):
 
 @dataclass(slots=True)
 class _Block:
-    """_BLOCK_SPLITS of them, and the same as bytes once a snapshot has asked."""
+    """Up to _BLOCK_SPLITS splits, and their bytes once a snapshot has requested them."""
 
     splits: Sequence[Split]
     packed: bytes = b""
 
 
 class WaitingSplits:
-    """A queue whose snapshot costs what has changed.
+    """A queue whose snapshot costs only as much as has changed.
 
-    Writing 100 k splits of files for every checkpoint would hold the JobManager up for a second each time: they become
-    bytes in blocks, each of them once.
+    Serializing 100 k splits of files at every checkpoint would block the JobManager for a second each time. Therefore
+    splits are serialized in blocks, each block once.
     """
 
     def __init__(self, splits: Iterable[Split] = ()) -> None:
@@ -77,14 +77,14 @@ class WaitingSplits:
         return len(self._first) + len(self._blocks) * _BLOCK_SPLITS + len(self._last)
 
     def append(self, split: Split) -> None:
-        """Behind all others."""
+        """Appends splits at the end."""
         self._last.append(split)
         if len(self._last) == _BLOCK_SPLITS:
             self._blocks.append(_Block(self._last))
             self._last = []
 
     def put_back(self, splits: Sequence[Split]) -> None:
-        """Before all others, in their order."""
+        """Inserts splits at the front, in their order."""
         self._first.extendleft(reversed(splits))
 
     def take(self) -> Split | None:

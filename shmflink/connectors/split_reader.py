@@ -14,7 +14,7 @@ __all__ = ["SplitCursor", "SplitReader"]
 
 
 class SplitCursor(ABC):
-    """A place inside one split. Used by the slot's thread alone."""
+    """A position inside one split. Used only by the slot's thread."""
 
     @abstractmethod
     def next_batch(self) -> Batch | SideOutput | Poll | None:
@@ -38,8 +38,8 @@ class SplitReader(SourceReader):
         close: Callable[[], None] | None = None,
         before_snapshot: Callable[[], None] | None = None,
     ) -> None:
-        """`finish` is called once after the last split was read (or where reading stops), `close` once at the end,
-        in any case.
+        """`finish` is called once, after the last split was read or reading has stopped; `close` is always called once,
+        at the end.
         """
         self._before_snapshot = before_snapshot
         self._open_split = open_split

@@ -34,7 +34,7 @@ class FileInfo:
 
 
 class FileSystem:
-    """Files by path or URI. Picklable; connections are made where they are used, and kept."""
+    """Files by path or URI. Picklable; each process opens connections when it needs them and keeps them."""
 
     def __init__(self, storage_options: Mapping[str, Any] | None = None, file_system: Any = None) -> None:
         """`storage_options` go to the file system behind the scheme (S3FileSystem(**options), fsspec's options).
@@ -49,10 +49,10 @@ class FileSystem:
         return {**self.__dict__, "_connections": {}}
 
     def absolute(self, path: str | os.PathLike[str]) -> str:
-        """The path as workers, which run elsewhere, understand it: absolute, or a URI.
+        """The path in a form that is valid in workers, which have another working folder: absolute, or a URI.
 
         Raises:
-            ConfigurationError: no path at all, an empty one, a URI with options in it.
+            ConfigurationError: `path` is not a path or is empty, or the URI contains options.
         """
         path = os.fspath(path) if isinstance(path, os.PathLike) else path
         if not isinstance(path, str):
@@ -73,7 +73,7 @@ class FileSystem:
         return path
 
     def is_local(self, path: str) -> bool:
-        """Whether the path is one of this host's."""
+        """Whether the path is on this host's file systems."""
         return self._given is None and "://" not in path
 
     def open(self, path: str) -> BinaryIO:
@@ -90,7 +90,7 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be read: {error.strerror}") from error
 
     def open_arrow(self, path: str, *, is_mapped: bool = False) -> pa.NativeFile:
-        """A seekable file for pyarrow's readers; mapped into memory where it is local and `is_mapped`.
+        """A seekable file for pyarrow's readers; mapped into memory if it is local and `is_mapped`.
 
         Raises:
             ResourceError: it does not exist or cannot be read.
@@ -173,7 +173,7 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be written: {_reason(error)}") from error
 
     def put(self, local_path: str, path: str) -> None:
-        """Copies a file of this host to a path elsewhere, where it may be seen while it grows: for hidden names.
+        """Copies a local file to a remote path, where readers may see it while it grows: for hidden names only.
 
         Raises:
             ResourceError: the file system refuses.
@@ -189,12 +189,12 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be written: {_reason(error)}") from error
 
     def move(self, source: str, path: str) -> bool:
-        """Gives a file elsewhere another path, at which it appears whole; makes the folders on the way.
+        """Moves a remote file to another path, at which it appears complete; creates missing folders.
 
         False if the source does not exist. An object store copies, and then removes the source.
 
         Raises:
-            ResourceError: the path exists already (and the source, too), or the file system refuses.
+            ResourceError: both the path and the source exist, or the file system reports an error.
         """
         system, inner = self._locate(path)
         _, inner_source = self._locate(source)
@@ -313,7 +313,7 @@ def _info(info: arrow_fs.FileInfo, path: str) -> FileInfo:
 
 
 def _is_copy(system: Any, source: arrow_fs.FileInfo, copy: arrow_fs.FileInfo) -> bool:
-    """In an object store, of a move that was interrupted before it had removed the source."""
+    """Whether an object store has both names because a move was interrupted before it removed the source."""
     return any(kind in system.type_name for kind in _OBJECT_STORES) and source.size == copy.size
 
 
@@ -331,7 +331,7 @@ def _walk_local(path: str, *, is_recursive: bool = True) -> Iterator[FileInfo]:
             try:
                 found = entry.stat()
             except FileNotFoundError:
-                continue  # it went while we looked
+                continue  # it was removed meanwhile
             yield FileInfo(entry.path, found.st_size, found.st_mtime_ns, found.st_ino)
 
 

@@ -19,7 +19,7 @@ __all__ = ["alternatives", "has_hidden_name", "matcher", "wildcard_at"]
 
 _MAGIC: Final = re.compile(r"[*?[]")
 _TOKEN: Final = re.compile(r"\*+|\?|\[!?\]?[^\]]*\]")
-_BRACE_SIGN: Final = re.compile(r"[{},]|\[!?\]?[^\]]*\]")  # none of those between brackets
+_BRACE_SIGN: Final = re.compile(r"[{},]|\[!?\]?[^\]]*\]")  # except between brackets
 _PUNCTUATION: Final = re.compile(r"[^-\w]")
 _VISIBLE: Final = r"(?![._])"
 
@@ -63,7 +63,7 @@ def matcher(pattern: str, base: int) -> re.Pattern[str]:
 
 
 def _braces(path: str, start: int) -> tuple[int, list[int], int] | None:
-    """Where the first braces with a comma open from `start` on, their own commas, and where they close."""
+    """The positions of the first braces that contain a comma, from `start` on: opening, own commas, closing."""
     signs = [(found.start(), found.group()) for found in _BRACE_SIGN.finditer(path, start)]
     for number, (opening, first) in enumerate(signs):
         depth, commas = 0, []
@@ -103,6 +103,6 @@ def _name(part: str) -> str:
 
 
 def _set(members: str) -> str:
-    """The characters between brackets; `!` at their start turns them around, and `-` makes a range."""
+    """The characters between brackets; `!` at their start negates them, and `-` makes a range."""
     sign, rest = ("^", members[1:]) if members.startswith("!") else ("", members)
     return "[" + sign + _PUNCTUATION.sub(r"\\\g<0>", rest) + "]"

@@ -25,7 +25,7 @@ _NUMBERS: Final = frozenset({"i8", "i16", "i32", "i64", "f32", "f64", "dec", "bi
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How lines look; what both schemas have in common."""
+    """The dialect of the lines; the common part of both schemas."""
 
     delimiter: str = ","
     array_delimiter: str = ";"
@@ -38,7 +38,7 @@ class _Style:
 
 
 class _Builder:
-    """What both builders have in common."""
+    """The common part of both builders."""
 
     def __init__(self, type_info: TypeInformation) -> None:
         """Raises ConfigurationError if `type_info` is not a row type."""
@@ -73,7 +73,7 @@ class _Builder:
 
 
 class CsvRowSerializationSchema(SerializationSchema):
-    """A row as a line of CSV, with its line end. Made by `Builder(type_info)`."""
+    """Turns a row into a line of CSV, with its line end. Created by `Builder(type_info)`."""
 
     def __init__(self, type_info: RowTypeInfo, style: Any) -> None:
         self._shapes = [field.shape for field in type_info.get_field_types()]
@@ -101,16 +101,16 @@ class CsvRowSerializationSchema(SerializationSchema):
         return self._style.array_delimiter.join(map(self._text, shapes, value))
 
     class Builder(_Builder):
-        """Needs the rows' type."""
+        """`type_info`: the rows' type."""
 
         def set_line_delimiter(self, delimiter: str) -> Self:
-            """What ends a line: LF, CR LF, CR or nothing; LF by default."""
+            """The line end: LF, CR LF, CR or nothing; LF by default."""
             if delimiter not in ("\n", "\r\n", "\r", ""):
                 raise ConfigurationError(f"CSV line delimiter {delimiter!r}: must be LF, CR LF, CR or empty")
             return self._set(line_end=delimiter)
 
         def disable_quote_character(self) -> Self:
-            """Nothing is quoted."""
+            """Disables quotes."""
             return self._set(quote=None)
 
         def build(self) -> CsvRowSerializationSchema:
@@ -118,7 +118,7 @@ class CsvRowSerializationSchema(SerializationSchema):
 
 
 class CsvRowDeserializationSchema(DeserializationSchema[Row]):
-    """A line of CSV as a row with the fields' names. Made by `Builder(type_info)`."""
+    """Turns a line of CSV into a row with field names. Created by `Builder(type_info)`."""
 
     def __init__(self, type_info: RowTypeInfo, style: Any) -> None:
         self._names = type_info.get_field_names()
@@ -173,14 +173,14 @@ class CsvRowDeserializationSchema(DeserializationSchema[Row]):
         return create_row(list(shape[1]), values) if shape[0] == "row" else tuple(values)
 
     class Builder(_Builder):
-        """Needs the rows' type."""
+        """`type_info`: the rows' type."""
 
         def set_allow_comments(self, allow_comments: bool) -> Self:
-            """Whether lines that begin with `#` are left out."""
+            """Whether lines that begin with `#` are skipped."""
             return self._set(allows_comments=allow_comments)
 
         def set_ignore_parse_errors(self, ignore_parse_errors: bool) -> Self:
-            """Whether lines that cannot be read are left out."""
+            """Whether unreadable lines are skipped."""
             return self._set(ignores_errors=ignore_parse_errors)
 
         def build(self) -> CsvRowDeserializationSchema:

@@ -25,7 +25,7 @@ __all__ = ["JsonRowDeserializationSchema", "JsonRowSerializationSchema", "type_o
 
 
 class JsonRowSerializationSchema(SerializationSchema):
-    """A row as a JSON object: its fields by name, all of them, nulls included. Made by `builder()`."""
+    """Turns a row into a JSON object with all fields by name, nulls included. Created by `builder()`."""
 
     def __init__(self, type_info: TypeInformation) -> None:
         self._shape = _row_type(type_info).shape
@@ -38,7 +38,7 @@ class JsonRowSerializationSchema(SerializationSchema):
         return orjson.dumps(_plain(self._shape, element))
 
     class Builder:
-        """Needs the rows' type."""
+        """Set the rows' type before `build()`."""
 
         def __init__(self) -> None:
             self._type: TypeInformation | None = None
@@ -49,14 +49,14 @@ class JsonRowSerializationSchema(SerializationSchema):
             return self
 
         def build(self) -> JsonRowSerializationSchema:
-            """Raises ConfigurationError where no type was given."""
+            """Raises ConfigurationError if no type was given."""
             if self._type is None:
                 raise ConfigurationError("JsonRowSerializationSchema: give the rows' type: with_type_info(...)")
             return JsonRowSerializationSchema(self._type)
 
 
 class JsonRowDeserializationSchema(DeserializationSchema[Row]):
-    """A JSON object as a row with the fields' names. Made by `builder()`."""
+    """Turns a JSON object into a row with field names. Created by `builder()`."""
 
     def __init__(self, type_info: TypeInformation, *, fail_on_missing_field: bool, ignore_parse_errors: bool) -> None:
         if fail_on_missing_field and ignore_parse_errors:
@@ -77,7 +77,7 @@ class JsonRowDeserializationSchema(DeserializationSchema[Row]):
             DataFormatError: the message is not a JSON object with the declared fields.
         """
         try:
-            # orjson makes floats of numbers that have a fraction.
+            # orjson turns numbers with a fraction into floats.
             loaded = json.loads(message, parse_float=decimal.Decimal) if self._is_exact else orjson.loads(message)
             row: Row | None = _value(self._shape, loaded, self._is_strict)
             return row
@@ -87,7 +87,7 @@ class JsonRowDeserializationSchema(DeserializationSchema[Row]):
             raise DataFormatError(f"cannot read a JSON row: {error}; the message: {message[:200]!r}") from error
 
     class Builder:
-        """Needs the rows' type, or a JSON schema."""
+        """Set the rows' type or a JSON schema before `build()`."""
 
         def __init__(self) -> None:
             self._type: TypeInformation | None = None
@@ -105,17 +105,17 @@ class JsonRowDeserializationSchema(DeserializationSchema[Row]):
             return self
 
         def fail_on_missing_field(self) -> Self:
-            """A field that is not there is an error, not null."""
+            """Makes a missing field an error instead of null."""
             self._is_strict = True
             return self
 
         def ignore_parse_errors(self) -> Self:
-            """Messages that cannot be read are left out."""
+            """Skips unreadable messages."""
             self._ignores = True
             return self
 
         def build(self) -> JsonRowDeserializationSchema:
-            """Raises ConfigurationError where no type was given."""
+            """Raises ConfigurationError if no type was given."""
             if self._type is None:
                 raise ConfigurationError("JsonRowDeserializationSchema: give the rows' type: type_info(...)")
             return JsonRowDeserializationSchema(
@@ -174,7 +174,7 @@ def _row_type(type_info: TypeInformation) -> RowTypeInfo:
 
 
 def _plain(shape: Any, value: Any) -> Any:
-    """What orjson writes for a value of this shape."""
+    """The value that orjson writes for a value of this shape."""
     if value is None:
         return None
     if isinstance(shape, tuple):

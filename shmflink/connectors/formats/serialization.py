@@ -69,7 +69,7 @@ class ByteArraySchema(SerializationSchema, DeserializationSchema[bytes]):
 
 
 class RowFieldExtractorSchema(SerializationSchema):
-    """One field of a row, as text: for keys of messages. No bytes where the row or the field is None."""
+    """One field of a row, as text: for keys of messages. Returns no bytes if the row or the field is None."""
 
     def __init__(self, field_index: int) -> None:
         """Raises ValueError for a negative index."""

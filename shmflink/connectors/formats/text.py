@@ -47,10 +47,10 @@ def java_text(shape: Shape, value: Any) -> str:
 
 
 def join_lines(lines: list[str], prefix: str, charset: str) -> bytes:
-    """The lines, each with the prefix in front and LF behind, encoded.
+    """The encoded lines, each with the prefix and an LF.
 
     Raises:
-        DataFormatError: a character that the charset has not.
+        DataFormatError: the charset lacks a character.
     """
     if not lines:
         return b""
@@ -68,7 +68,7 @@ def _lines(batch: Batch, text: Callable[[Shape, Any], str]) -> list[str]:
     if batch.is_columnar and (declared or inferred) == "str":
         strings: list[str] = pc.fill_null(batch.columns().column(0), "null" if declared else "None").to_pylist()
         return strings
-    # Per row on purpose: the string form of an arbitrary object is Python's business.
+    # A loop per row, because only Python knows the string form of an arbitrary object.
     if declared is None or declared == PICKLE:
         return [value if type(value) is str else str(value) for value in batch.rows()]
     return [text(declared, value) for value in batch.rows()]

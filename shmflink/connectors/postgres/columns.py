@@ -42,7 +42,7 @@ def staged_columns(table: str, found: Mapping[str, str], schema: pa.Schema) -> l
     """`found`: the table's columns and their types; empty if the table does not exist.
 
     Raises:
-        ConfigurationError: no table, or columns that it has not; the message has a statement that helps.
+        ConfigurationError: the table is missing or lacks columns; the message has a statement that adds them.
     """
     if not found:
         raise ConfigurationError(
@@ -59,7 +59,7 @@ def staged_columns(table: str, found: Mapping[str, str], schema: pa.Schema) -> l
 
 
 def plain_columns(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Durations as numbers of microseconds; the other columns as they are."""
+    """Durations as numbers of microseconds; the other columns unchanged."""
     if not any(pt.is_duration(field.type) for field in rows.schema):
         return rows
     arrays = [
@@ -70,7 +70,7 @@ def plain_columns(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def names(columns: Sequence[StagedColumn]) -> str:
-    """As written in SQL."""
+    """The type as written in SQL."""
     return ", ".join(quoted(column.name) for column in columns)
 
 

@@ -1,6 +1,6 @@
 """PyFlink's names for its JDBC sink, over the PostgreSQL sink: `INSERT INTO t (a, b) VALUES (?, ?)` and upserts.
 
-Other databases, and statements that do more than put rows into a table, are refused with what to use instead.
+Other databases, and other statements than inserts and upserts, are refused with an error that names an alternative.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UPDATE: Final = re.compile(rf"\s*({_NAME})\s*=\s*excluded\.({_NAME})\s*", re.IG
 
 @dataclass(frozen=True, slots=True)
 class JdbcConnectionOptions:
-    """Where the database is. Made by `JdbcConnectionOptions.JdbcConnectionOptionsBuilder()`."""
+    """How to connect to the database. Created by `JdbcConnectionOptions.JdbcConnectionOptionsBuilder()`."""
 
     url: str = ""
     driver: str = ""
@@ -92,7 +92,7 @@ JdbcConnectionOptions.JdbcConnectionOptionsBuilder = _ConnectionBuilder
 
 @dataclass(frozen=True, slots=True)
 class JdbcExecutionOptions:
-    """How rows are put together. Made by `builder()`; the defaults are Flink's."""
+    """How rows are batched. Created by `builder()`; the defaults are Flink's."""
 
     batch_interval_ms: int = 0
     batch_size: int = 5000
@@ -109,7 +109,7 @@ class JdbcExecutionOptions:
         return _ExecutionBuilder()
 
     def get_batch_interval_ms(self) -> int:
-        """0 = after `batch_size` rows and at checkpoints alone."""
+        """0 = only after `batch_size` rows and at checkpoints."""
         return self.batch_interval_ms
 
     def get_batch_size(self) -> int:
@@ -145,7 +145,8 @@ JdbcExecutionOptions.Builder = _ExecutionBuilder
 
 
 class JdbcSink(Sink):
-    """Rows into a table of PostgreSQL, at least once, as Flink's. Made by `sink(...)`; for `add_sink` and `sink_to`.
+    """Writes rows into a PostgreSQL table, at-least-once, as in Flink. Created by `sink(...)`; for `add_sink`,
+    `sink_to`.
 
     `PostgresSink` (*shmflink only*) writes exactly once.
     """
@@ -164,7 +165,7 @@ class JdbcSink(Sink):
         """A sink for rows of `type_info`, whose fields are the statement's `?` in order.
 
         Raises:
-            ConfigurationError: a database other than PostgreSQL, or a statement that is not such an insert.
+            ConfigurationError: a database other than PostgreSQL, or a statement of another form.
         """
         options = jdbc_connection_options
         if not options.url.startswith(("jdbc:postgresql:", "postgresql:", "postgres:")):
@@ -201,7 +202,7 @@ class JdbcSink(Sink):
 
 
 class _NamingWriter(SinkWriter):
-    """Gives the columns the statement's names."""
+    """Renames the columns to the statement's names."""
 
     def __init__(self, inner: SinkWriter, names: Sequence[str]) -> None:
         self._inner = inner
@@ -259,6 +260,6 @@ def _names(text: str) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    """As PostgreSQL takes a name: in lower case unless it is in quotes."""
+    """The name as PostgreSQL reads it: in lower case unless it is quoted."""
     name = name.strip()
     return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()

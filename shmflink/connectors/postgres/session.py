@@ -1,16 +1,16 @@
 """One connection of a sink: the statements that its writers and committers send to PostgreSQL.
 
-Beside the target table the sink keeps two tables and, between the phases of a commit, one staging table for each
+Besides the target table, the sink keeps two tables and, between the phases of a commit, one staging table for each
 subtask and checkpoint that has rows::
 
     shmflink_sinks     sink, subtask, epoch         the newest attempt of each subtask: older ones are refused
-    shmflink_commits   sink, subtask, checkpoint_id how far each subtask's rows are in the target
-    _shmflink_<sink>_<epoch>_<subtask>_<number>     staged rows; its comment says of which job and checkpoint
+    shmflink_commits   sink, subtask, checkpoint_id up to which checkpoint each subtask's rows are in the target
+    _shmflink_<sink>_<epoch>_<subtask>_<number>     staged rows; its comment names job and checkpoint
 
 `sink` is the job's id, the identity of the HA directory that keeps the job, and the operator's id, so that any number
 of jobs may use one database; `<sink>` is a digest of it. A commit is one transaction: rows from the staging table into
-the target, the row of `shmflink_commits`, the staging table dropped. If any process dies, either all of it has happened
-or nothing.
+the target, the row of `shmflink_commits`, the removal of the staging table. If any process dies, either all of this has
+happened or nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STAGE: Final = re.compile(r"_shmflink_(?P<sink>[0-9a-f]{16})_(?P<epoch>\d+)_(?P
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A table: its name as the user writes it, its location, and what replaces a password in messages."""
+    """A table: its name as the user writes it, the URL of the database, and the URL without password for messages."""
 
     url: str
     table: str
@@ -94,7 +94,7 @@ class StagedTable:
 
 
 class Session:
-    """Used by one thread at a time. Raises ResourceError if the server refuses something."""
+    """Used by one thread at a time. Raises ResourceError if the server reports an error."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -128,24 +128,24 @@ class Session:
         return cursor
 
     def _only_row(self, statement: str, values: Sequence[Any] | None = None) -> tuple[Any, ...]:
-        """Of a statement that has exactly one."""
+        """The row of a statement that returns exactly one."""
         (row,) = self.execute(statement, values).fetchall()
         return tuple(row)
 
     def commit(self) -> None:
-        """Durable, all of it."""
+        """Commits the open transaction."""
         try:
             self.connection.commit()
         except Exception as error:
             raise refused(self._target, error) from error
 
     def rollback(self) -> None:
-        """Nothing of it happened. Never raises."""
+        """Rolls the open transaction back. Never raises."""
         with contextlib.suppress(Exception):
             self.connection.rollback()
 
     def begin_attempt(self, sink: SinkId) -> None:
-        """Makes the sink's own tables, and this attempt of the subtask the newest."""
+        """Creates the sink's own tables, and records this attempt of the subtask as the newest."""
         # `IF NOT EXISTS` alone fails if two sessions create the same table at the same time.
         self.execute("SELECT pg_advisory_xact_lock(hashtext('shmflink'))")
         self.execute(
@@ -165,7 +165,7 @@ class Session:
         self.commit()
 
     def check_attempt(self, sink: SinkId) -> None:
-        """Inside a transaction, which a newer attempt then waits for.
+        """Called inside a transaction, for which a newer attempt then waits.
 
         Raises:
             ResourceError: there is a newer attempt: the caller was considered dead and must not write.
@@ -191,7 +191,7 @@ class Session:
             schema = part.stage.rpartition(".")[0]
             key = [part.sink, part.subtask]
             self.execute(f"INSERT INTO {schema}.shmflink_commits VALUES (%s, %s, -1) ON CONFLICT DO NOTHING", key)
-            # From here on two that commit the same wait for each other.
+            # From here on, concurrent commits of the same rows wait for each other.
             (done,) = self._only_row(
                 f"SELECT checkpoint_id FROM {schema}.shmflink_commits WHERE sink = %s AND subtask = %s FOR UPDATE", key
             )
@@ -234,13 +234,13 @@ class Session:
         ]
 
     def drop(self, stages: Iterable[str]) -> None:
-        """Staging tables and what is in them; one after the other."""
+        """Drops staging tables, one after the other."""
         for stage in stages:
             self.execute(f"DROP TABLE IF EXISTS {stage}")
             self.commit()
 
     def close(self) -> None:
-        """What was not committed never happened."""
+        """Closes the connection; the server discards what was not committed."""
         with contextlib.suppress(Exception):
             self.connection.close()
 

@@ -23,12 +23,12 @@ class PostgresSink(Sink):
     `bytea`, durations into `interval` (or a number of microseconds), lists into arrays, or, with structs and maps, into
     `json` and `jsonb`.
 
-    Exactly once, the default: at each checkpoint, the rows since the previous one are committed to a staging table;
+    Exactly-once, the default: at each checkpoint, the rows since the previous one are committed to a staging table;
     when the checkpoint is complete, one transaction moves them into the table and records that it did. Readers see
     whole checkpoints of a subtask. The staging tables survive crashes of the job and of the server, on whichever host
     the job resumes; the price is that rows are written twice. A job without checkpoints moves all rows when it ends.
 
-    At least once: rows are visible soon, and some twice after a restart.
+    At-least-once: rows become visible soon; after a restart some may appear twice.
 
     Rows are upserted if there are `key_columns`, which need a unique index: of several rows with the same key, the last
     one remains. All rows of a key must pass through one subtask (`key_by`), so that the last one is the newest.
@@ -39,7 +39,7 @@ class PostgresSink(Sink):
 
     @staticmethod
     def builder() -> PostgresSinkBuilder:
-        """Begins a description, in the words of Flink's JDBC connector."""
+        """Begins to build a sink, with the names of Flink's JDBC connector."""
         return PostgresSinkBuilder()
 
     @staticmethod
@@ -50,8 +50,8 @@ class PostgresSink(Sink):
         key_columns: Sequence[str] = (),
         delivery_guarantee: DeliveryGuarantee = DeliveryGuarantee.EXACTLY_ONCE,
     ) -> PostgresSink:
-        """All that most need. `url` is `postgresql://user:password@host:port/database` or words of libpq (`dbname=x`);
-        passwords are better kept in `~/.pgpass`.
+        """Builds the usual sink. `url` is `postgresql://user:password@host:port/database` or a libpq string
+        (`dbname=x`); prefer to keep passwords in `~/.pgpass`.
         """
         builder = PostgresSinkBuilder().with_url(url).with_table(table).with_key_columns(*key_columns)
         return builder.with_delivery_guarantee(delivery_guarantee).build()
@@ -79,7 +79,7 @@ class PostgresSink(Sink):
             session.close()
 
     def takes_updates(self, changelog: Changelog) -> bool:
-        """By the same key; those of functions of records as records, as Flink's JDBC sink."""
+        """Accepts updates by the same key, and those of per-record functions as records, like Flink's JDBC sink."""
         keys = self._settings.keys
         is_same_key = bool(keys) and changelog.key is not None and set(keys) == set(changelog.key)
         return changelog.of_records or is_same_key
@@ -96,27 +96,27 @@ class PostgresSinkBuilder:
         self._settings = WriteSettings(Target("", ""), (), True, 100_000, 1000, 3)
 
     def with_url(self, url: str) -> PostgresSinkBuilder:
-        """`postgresql://...`, also with `jdbc:` in front, or words of libpq."""
+        """`postgresql://...`, optionally prefixed by `jdbc:`, or a libpq string."""
         return self._with_target(url=url)
 
     def with_user_name(self, user_name: str) -> PostgresSinkBuilder:
-        """Where it is not in the URL."""
+        """The user, if it is not in the URL."""
         return self._with_target(user=user_name)
 
     def with_password(self, password: str) -> PostgresSinkBuilder:
-        """Where it is neither in the URL nor in `~/.pgpass`."""
+        """The password, if it is neither in the URL nor in `~/.pgpass`."""
         return self._with_target(password=password)
 
     def with_table(self, table: str) -> PostgresSinkBuilder:
-        """As written in SQL: `orders`, `sales.orders`, `"Orders"`."""
+        """The table as written in SQL: `orders`, `sales.orders`, `"Orders"`."""
         return self._with_target(table=table)
 
     def with_stage_schema(self, schema: str) -> PostgresSinkBuilder:
-        """Where staging tables and the sink's own two tables are; the schema of the table by default."""
+        """The schema of the staging tables and of the sink's own two tables; by default the schema of the table."""
         return self._with_target(stage_schema=schema)
 
     def with_key_columns(self, *columns: str) -> PostgresSinkBuilder:
-        """Upserts: the columns of a unique index."""
+        """Enables upserts; the columns need a unique index."""
         self._settings = replace(self._settings, keys=columns)
         return self
 
@@ -132,26 +132,26 @@ class PostgresSinkBuilder:
         return self
 
     def with_batch_size(self, size: int) -> PostgresSinkBuilder:
-        """At least once: rows become visible after this many; 100,000 by default."""
+        """At-least-once: rows become visible after this many; 100,000 by default."""
         self._settings = replace(self._settings, flush_rows=_at_least_1("with_batch_size", size))
         return self
 
     def with_batch_interval_ms(self, interval_ms: int) -> PostgresSinkBuilder:
-        """At least once: rows become visible after this time; a second by default."""
+        """At-least-once: rows become visible after this time; a second by default."""
         self._settings = replace(self._settings, flush_interval_ms=_at_least_1("with_batch_interval_ms", interval_ms))
         return self
 
     def with_max_retries(self, max_retries: int) -> PostgresSinkBuilder:
-        """How often a commit whose connection breaks is tried again before the job fails (and, if it restarts, commits
+        """How often a commit is retried if its connection breaks, before the job fails (and, if it restarts, commits
         again); 3 by default.
         """
         if max_retries < 0:
-            raise ConfigurationError(f"with_max_retries() needs a number of tries, got {max_retries}")
+            raise ConfigurationError(f"with_max_retries() needs a number >= 0, got {max_retries}")
         self._settings = replace(self._settings, retries_max=max_retries)
         return self
 
     def build(self) -> PostgresSink:
-        """Raises ConfigurationError where URL or table are missing."""
+        """Raises ConfigurationError if the URL or the table is missing."""
         target = self._settings.target
         if not target.url or not target.table:
             raise ConfigurationError("a PostgreSQL sink needs with_url() and with_table()")
@@ -171,7 +171,7 @@ class StagedRows:
 
 
 def staged_rows(url: str, table: str) -> Iterator[StagedRows]:
-    """The staging tables of a table, including those of running jobs. Those of a job that never runs again can be
+    """The staging tables of a table, including those of running jobs. If a job never runs again, its tables can be
     examined, inserted by hand, or dropped.
     """
     session = Session(Target(url, table))

@@ -1,4 +1,4 @@
-"""Rows of one subtask into PostgreSQL, and what makes them visible."""
+"""Writes the rows of one subtask into PostgreSQL, and makes them visible."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BATCHES_WAITING_MAX: Final = 4
 _PIECE_ROWS: Final = 32_768
 _NULL: Final = "\\N"
 _FORMAT: Final = f"(FORMAT csv, NULL '{_NULL}')"
-"""Null has a text of its own: an empty line of one column would be an empty string to some, nothing to others."""
+"""Null has a distinct text: an empty line of one column could mean an empty string or nothing."""
 _ROW: Final = "_shmflink_row"
 _RETRY_SECONDS: Final = 0.5
 _ABANDON_TIMEOUT: Final = "1s"
@@ -37,8 +37,8 @@ _CANCEL_SECONDS: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class WriteSettings:
-    """`keys`: columns of a unique index, for upserts. Not `is_exactly_once`: rows are visible after `flush_rows`, after
-    `flush_interval_ms`, and at every checkpoint.
+    """`keys`: columns of a unique index, for upserts. Unless `is_exactly_once`, rows become visible after `flush_rows`,
+    after `flush_interval_ms`, and at every checkpoint.
     """
 
     target: Target
@@ -50,7 +50,7 @@ class WriteSettings:
 
 
 class PostgresWriter(SinkWriter):
-    """Makes batches independent of the slot's memory; a thread of its own talks to the server."""
+    """Makes batches independent of the slot's memory; a separate thread talks to the server."""
 
     def __init__(self, settings: WriteSettings, context: OperatorContext) -> None:
         self._is_exactly_once = settings.is_exactly_once
@@ -98,7 +98,7 @@ class PostgresWriter(SinkWriter):
         return self._outbox.is_finished
 
     def close(self) -> None:
-        # Again and again: what is not yet waiting for the server when it is cancelled, waits a moment later.
+        # Repeated: a statement that does not wait for the server yet at the first cancel may wait a moment later.
         for _ in range(_CANCELS_MAX):
             self._stream.interrupt()
             if self._outbox.close(_CANCEL_SECONDS):
@@ -107,14 +107,14 @@ class PostgresWriter(SinkWriter):
 
 
 class _Columns(BulkWriterFactory):
-    """The sink needs columns, as formats of files do."""
+    """The error for records that are not columns, as for file formats."""
 
     def create(self, file: Any, first: Any) -> Any:
         raise AssertionError("not a file")
 
 
 class _Stream:
-    """The open transaction with the rows since the barrier before. Used by the outbox's thread alone."""
+    """The open transaction with the rows since the last barrier. Used only by the outbox's thread."""
 
     def __init__(self, settings: WriteSettings, context: OperatorContext) -> None:
         self._settings = settings
@@ -150,7 +150,7 @@ class _Stream:
             self.flush()
 
     def barrier(self, checkpoint_id: int) -> list[StagedTable]:
-        """What was written since the barrier before is durable in its staging table; nothing where that is nothing."""
+        """Makes the rows since the last barrier durable in their staging table; does nothing if there are none."""
         if self._copy is None:
             return []
         if not self._settings.is_exactly_once:
@@ -163,7 +163,7 @@ class _Stream:
         return [StagedTable(self._stage, self._insert, self._sink.text, self._subtask, checkpoint_id)]
 
     def flush(self) -> None:
-        """At least once: what was written is visible."""
+        """At-least-once: makes the written rows visible."""
         if self._copy is None:
             return
         session = self._end_copy()
@@ -173,7 +173,7 @@ class _Stream:
         session.commit()
 
     def interrupt(self) -> None:
-        """Any thread: what waits for the server, waits no longer."""
+        """Interrupts a statement that waits for the server. Any thread."""
         self._is_interrupted = True
         session = self._session
         if session is not None:
@@ -201,7 +201,7 @@ class _Stream:
             raise self._refused(error) from error
 
     def _make_stage(self, session: Session, columns: Sequence[StagedColumn]) -> tuple[str, str]:
-        """Where the rows are copied to, and the statement that moves them from there into the table."""
+        """Creates the table that receives the COPY, and the statement that moves its rows into the target."""
         keys = self._settings.keys
         if not self._settings.is_exactly_once and not keys and all(c.expression == quoted(c.name) for c in columns):
             return session.table, ""
@@ -231,14 +231,14 @@ class _Stream:
         return self._rows >= self._settings.flush_rows or age_ms >= self._settings.flush_interval_ms
 
     def _refused(self, error: Exception) -> Exception:
-        # A row that does not fit is the program's; SQLSTATE 22 is "data exception".
+        # A row that does not fit is the program's error; SQLSTATE 22 is "data exception".
         if (getattr(error, "sqlstate", None) or "").startswith("22"):
             return DataFormatError(str(refused(self._settings.target, error)))
         return refused(self._settings.target, error)
 
 
 class _Copy:
-    """A COPY that is open longer than a function call."""
+    """A COPY that stays open across function calls."""
 
     def __init__(self, copying: contextlib.AbstractContextManager[Any]) -> None:
         self._copying = copying
@@ -249,7 +249,7 @@ class _Copy:
 
 
 class PostgresCommitter(Committer):
-    """Moves staged rows into the target; one transaction for all that is due."""
+    """Moves staged rows into the target; one transaction for all rows that are due."""
 
     def __init__(self, settings: WriteSettings, context: OperatorContext) -> None:
         self._settings = settings
@@ -258,7 +258,7 @@ class PostgresCommitter(Committer):
         self._closed = threading.Event()
 
     def commit(self, committables: Sequence[StagedTable]) -> None:
-        """Tried again when the connection breaks: one may break after the server has committed."""
+        """Retries if the connection breaks, also because it may break after the server has committed."""
         for retries_left in range(self._settings.retries_max, -1, -1):
             try:
                 self._commit(committables)
@@ -272,7 +272,7 @@ class PostgresCommitter(Committer):
         with contextlib.suppress(Exception):
             self._drop_session()
             session = self._session = Session(self._settings.target)
-            session.execute(f"SET lock_timeout = '{_ABANDON_TIMEOUT}'")  # a slot waits
+            session.execute(f"SET lock_timeout = '{_ABANDON_TIMEOUT}'")  # short, because the slot waits
             for part in committables:
                 session.execute(f"DROP TABLE IF EXISTS {part.stage}")
             session.commit()
@@ -304,7 +304,7 @@ class PostgresCommitter(Committer):
 
 
 def sink_id(context: OperatorContext) -> SinkId:
-    """Of the subtask's attempt."""
+    """The session of the subtask's attempt."""
     return SinkId(context.job_id, context.operator_id, context.subtask_index, context.epoch, context.ha_identity)
 
 
@@ -316,13 +316,13 @@ def _insert(table: str, stage: str, columns: Sequence[StagedColumn], keys: Seque
     key = ", ".join(map(quoted, keys))
     updates = [f"{quoted(c.name)} = excluded.{quoted(c.name)}" for c in columns if c.name not in keys]
     action = f"DO UPDATE SET {', '.join(updates)}" if updates else "DO NOTHING"
-    # One statement must not touch a row twice: the last one of each key counts.
+    # An upsert must not affect a row twice, so only the last row of each key is used.
     last = f"SELECT DISTINCT ON ({key}) * FROM {stage} ORDER BY {key}, {_ROW} DESC"
     return f"{into} SELECT {values} FROM ({last}) AS staged ON CONFLICT ({key}) {action}"
 
 
 def _lines(rows: pa.RecordBatch) -> bytes:
-    # A line that is `\\.` alone would end the data; with quotes it does not.
+    # A line that consists of `\\.` would end the data; in quotes it does not.
     quoting = "all" if rows.num_columns == 1 else "minimal"
     return csv_lines(rows, delimiter=ord(","), quote=ord('"'), quoting=quoting, null_text=_NULL)
 

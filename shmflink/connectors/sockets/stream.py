@@ -1,6 +1,6 @@
-"""One TCP connection that is read by its own thread, so that a silent or hanging peer never blocks a slot.
+"""A TCP connection with a separate reading thread, so that a silent or hanging peer never blocks a slot.
 
-Independent of sources: a bounded buffer of bytes, which the owner takes at any time.
+Independent of sources: a bounded buffer of bytes, which the owner may take at any time.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from shmflink.errors import ResourceError
 __all__ = ["BUFFER_BYTES_MAX", "CONNECT_TIMEOUT_S", "RETRY_DELAY_S", "SocketStream", "Taken"]
 
 BUFFER_BYTES_MAX: Final = 4 << 20
-"""What was received and not taken yet. Beyond it nothing is received, and TCP slows the sender down."""
+"""The limit of received bytes that were not taken yet. Beyond it nothing is received, and TCP slows the sender down."""
 
 CONNECT_TIMEOUT_S: Final = 10.0
 RETRY_DELAY_S: Final = 0.5
 _RECEIVE_BYTES: Final = 256 << 10
-_JOIN_TIMEOUT_S: Final = 0.25  # only a name server can keep the thread longer; it is a daemon
+_JOIN_TIMEOUT_S: Final = 0.25  # only a name lookup can block the thread for longer; it is a daemon
 
 Taken = tuple[bytes, bool, bool]
 """Bytes; whether the connection ended after them; whether the stream ended as well."""
@@ -35,7 +35,8 @@ class SocketStream:
     """
 
     def __init__(self, host: str, port: int, max_retries: int, wake: Callable[[], None]) -> None:
-        """Begins to connect. `max_retries`: attempts after a connection that failed or ended; negative = unlimited.
+        """Begins to connect. `max_retries`: further attempts after a connection has failed or ended; negative =
+        unlimited.
 
         A connection that delivered bytes resets the count.
         """
@@ -44,7 +45,7 @@ class SocketStream:
         self._max_retries = max_retries
         self._wake = wake
         self._condition = threading.Condition()
-        self._pieces: deque[bytes] = deque()  # an empty one where a connection ended
+        self._pieces: deque[bytes] = deque()  # an empty item marks the end of a connection
         self._size = 0
         self._has_ended = False
         self._error: OSError | None = None
@@ -79,11 +80,11 @@ class SocketStream:
 
     @property
     def buffered_bytes(self) -> int:
-        """Received and not taken."""
+        """Bytes received and not taken yet."""
         return self._size
 
     def close(self) -> None:
-        """Ends thread and connection."""
+        """Stops the thread and closes the connection."""
         self._is_closed.set()
         with self._condition:
             if self._socket is not None:
@@ -107,13 +108,13 @@ class SocketStream:
             self._is_closed.wait(RETRY_DELAY_S)
 
     def _receive_all(self) -> bool:
-        """One connection, from its beginning to its end; returns whether any bytes arrived. Raises OSError if it cannot
-        connect.
+        """Reads one connection from its beginning to its end; returns whether any bytes arrived. Raises OSError if it
+        cannot connect.
         """
         made = socket.create_connection((self._host, self._port), CONNECT_TIMEOUT_S)
         with made:
             made.settimeout(None)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that vanished is noticed in the end
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # detects, eventually, a peer that has vanished
             with self._condition:
                 self._socket = made
             has_received = False
@@ -122,7 +123,7 @@ class SocketStream:
                     has_received = True
                     self._put(piece)
             except OSError:
-                pass  # a reset connection has ended; what came is there
+                pass  # a reset connection has ended; the bytes before that remain valid
             finally:
                 with self._condition:
                     self._socket = None

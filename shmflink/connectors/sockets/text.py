@@ -1,4 +1,4 @@
-"""A source of records of text that a TCP server sends (Flink: SocketTextStreamFunction)."""
+"""A source of text records that a TCP server sends (Flink: SocketTextStreamFunction)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shmflink.operators.base import OperatorContext
 __all__ = ["RECORD_BYTES_MAX", "SocketTextSource"]
 
 RECORD_BYTES_MAX: Final = 64 << 20
-"""A record without its end beyond this is an error: the delimiter is hardly right."""
+"""A record that is longer than this is an error: the delimiter is probably wrong."""
 
 _PORT_MAX: Final = 65535
 _TYPE: Final = Types.STRING()
@@ -28,11 +28,10 @@ _SCHEMA: Final = scalar_schema(_TYPE)
 
 
 class SocketTextSource(Source):
-    """*shmflink only.* Records of text from a TCP server, by one reader; for trying things out.
+    """*shmflink only.* Text records from a TCP server, with one reader; for experiments.
 
-    At-most-once: a socket cannot be asked to send again, so what was received and is not yet in a completed
-    checkpoint is lost when the job fails, with or without checkpoints. For more, write to files or to a log, and read
-    those.
+    At-most-once: a socket cannot send data again, so records that are not in a completed checkpoint are lost when the
+    job fails. For a stronger guarantee, write the records to files or to a log, and read those.
     """
 
     boundedness = Boundedness.CONTINUOUS_UNBOUNDED
@@ -40,11 +39,11 @@ class SocketTextSource(Source):
     is_replayable = False
 
     def __init__(self, host: str, port: int, delimiter: str = "\n", max_retries: int = 0) -> None:
-        """`delimiter` ends a record; before a newline a carriage return is dropped.
+        """`delimiter` ends a record; a carriage return before a newline is dropped.
 
-        `max_retries`: how often to connect again, half a second later, after a connection that could not be made or
-        has ended; negative = always, 0 = the job's input ends when the server closes. The rest of a connection that
-        ends within a record is a record. Invalid UTF-8 becomes U+FFFD.
+        `max_retries`: how often to reconnect, half a second later, after a connection has failed or ended; negative =
+        always, 0 = the job's input ends when the server closes. If a connection ends within a record, the part received
+        is a record. Invalid UTF-8 becomes U+FFFD.
         """
         if not host or not 0 < port <= _PORT_MAX or not delimiter:
             raise ConfigurationError(
@@ -79,7 +78,7 @@ class SocketTextSource(Source):
 
 
 class _RecordsCursor(SplitCursor):
-    """Cuts what the stream gives into records."""
+    """Cuts the stream into records."""
 
     def __init__(self, split: Split, stream: SocketStream, delimiter: str) -> None:
         self._split = split
@@ -98,8 +97,8 @@ class _RecordsCursor(SplitCursor):
                 return None if has_ended else Poll.WAIT
 
     def _records(self, data: bytes, *, has_broken: bool) -> bytes:
-        """What is whole now."""
-        # The end of the delimiter may be in what comes now, and only there.
+        """The records that are complete by now."""
+        # The end of the delimiter can only be in the new bytes.
         looked_at = max(0, len(self._carry) - len(self._delimiter) + 1)
         self._carry += data
         end = len(self._carry) if has_broken else _last_end(self._carry, self._delimiter, looked_at)
@@ -120,7 +119,7 @@ class _RecordsCursor(SplitCursor):
             data = data.replace(b"\r\n", b"\n")
         text = data.decode(errors="replace")
         records = pc.split_pattern(pa.array([text], pa.large_string()), self._text).values.cast(pa.string())
-        if not records[-1].as_py():  # behind the last delimiter
+        if not records[-1].as_py():  # after the last delimiter
             records = records.slice(0, len(records) - 1)
         return Batch.of_columns(pa.record_batch([records], schema=_SCHEMA), _TYPE)
 
@@ -129,7 +128,8 @@ def _last_end(text: bytearray, delimiter: bytes, start: int) -> int:
     """The end of the last delimiter that a scan from the left finds; 0 if there is none. No delimiter begins before
     `start`.
 
-    "||" may be found in "|||" twice, from the left once: what overlaps is followed back to the first, which counts.
+    "||" occurs in "|||" at two overlapping positions, but a scan from the left finds only the first. So overlapping
+    occurrences are followed back to the first one, which counts.
     """
     size = len(delimiter)
     first = text.rfind(delimiter, start)

@@ -1,1 +1,1 @@
-"""One folder for each format of files: what reads it, and what writes it."""
+"""One folder per file format, with its reader and its writer."""

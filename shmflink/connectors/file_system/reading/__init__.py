@@ -2,5 +2,5 @@
 
 `source` is what users see; `scan` describes what is read and how the work is distributed; `scan_building` makes the
 scan in the user's process. `listing` finds files, `discovery` keeps finding new ones, `splits` cuts them.
-`input_format` is the contract of the kinds of files; `files_cursor` and `columns/` do what they have in common.
+`input_format` is the contract of formats; `files_cursor` and `columns/` are their common part.
 """

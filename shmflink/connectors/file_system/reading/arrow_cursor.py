@@ -1,4 +1,4 @@
-"""What Arrow IPC and ORC have in common: files of numbered pieces (batches, stripes) that are read one at a time."""
+"""The common part of Arrow IPC and ORC: files of numbered pieces (batches, stripes), which are read one at a time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PieceFile(ABC):
 
     @abstractmethod
     def rows_before(self, piece: int) -> int:
-        """Rows of the file before a piece."""
+        """Number of rows of the file before a piece."""
 
     @abstractmethod
     def read(self, piece: int) -> Iterator[pa.RecordBatch]:
@@ -42,14 +42,14 @@ class PieceFile(ABC):
 
 
 def pieces_of_range(file: PieceFile, part: FileRange) -> range:
-    """The pieces that belong to a byte range: its share of all, so that ranges share out every piece."""
+    """The pieces that belong to a byte range, in proportion to its size: every piece belongs to exactly one range."""
     first = -(-part.offset * file.num_pieces // max(1, file.size))
     after = -(-(part.offset + part.length) * file.num_pieces // max(1, file.size))
     return range(first, min(after, file.num_pieces))
 
 
 class PiecesCursor(SplitCursor):
-    """The pieces of a byte range, as batches of the wanted schema. `position` counts the rows returned."""
+    """The pieces of a byte range, as batches of the requested schema. `position` counts the returned rows."""
 
     def __init__(
         self, split: Split, file: PieceFile, pieces: range, schema: pa.Schema | None, row_numbers: str | None

@@ -1,4 +1,4 @@
-"""A file's text as bytes from some place on: plain, decompressed, or brought into UTF-8."""
+"""A file's text as bytes from a given position on: plain, decompressed, or converted to UTF-8."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shmflink.errors import ConfigurationError, DataFormatError
 __all__ = ["DECOMPRESSION_ERRORS", "ByteStream", "LineCounter", "canonical_charset", "decompressed", "open_text"]
 
 DECOMPRESSION_ERRORS: Final = (OSError, EOFError, ValueError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
-"""What reading of a file that `decompressed` made raises where the file is cut short or corrupt."""
+"""The exceptions that reading a `decompressed` file raises if the file is truncated or corrupt."""
 
 _PIECE_BYTES: Final = 256 << 10
 _UTF8: Final = ("utf-8", "ascii")
@@ -41,7 +41,7 @@ def decompressed(path: str, file: BinaryIO, compression: str) -> IO[bytes]:
     """The text of a compressed file, to read from front to back.
 
     Raises:
-        DataFormatError: a zip archive that is corrupt, or that holds another number of files than one.
+        DataFormatError: a zip archive is corrupt, or does not contain exactly one file.
     """
     if compression == "xz":
         return lzma.open(file)  # Arrow has no xz
@@ -52,7 +52,7 @@ def decompressed(path: str, file: BinaryIO, compression: str) -> IO[bytes]:
 
 
 def _only_member(path: str, file: BinaryIO) -> IO[bytes]:
-    """The one file of a zip archive; folders, and what an operating system adds under hidden names, do not count."""
+    """The one file of a zip archive; folders and hidden files, which operating systems add, do not count."""
     try:
         archive = zipfile.ZipFile(file)
         names = [name for name in archive.namelist() if not name.endswith("/") and not has_hidden_name(name)]
@@ -62,7 +62,7 @@ def _only_member(path: str, file: BinaryIO) -> IO[bytes]:
         raise DataFormatError(f"{path}: not a readable zip archive: {error}") from error
     held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise DataFormatError(
-        f"{path}: the zip archive contains {len(names)} files{f' ({held})' if names else ''}, but a reader takes one: "
+        f"{path}: the zip archive contains {len(names)} files{f' ({held})' if names else ''}, but a reader accepts only one: "
         f"extract them, or put each into its own archive"
     )
 
@@ -75,7 +75,7 @@ class ByteStream(ABC):
         """Fills at least a part of `view`; 0 at the end.
 
         Raises:
-            DataFormatError: the file is cut short or corrupt.
+            DataFormatError: the file is truncated or corrupt.
         """
 
     @abstractmethod
@@ -177,7 +177,7 @@ class _Recoded(ByteStream):
 
 
 class LineCounter:
-    """Says in which line a byte of a file's text is. Reads the file only once it is asked, and each part once."""
+    """Determines in which line a byte of a file's text is. Reads the file only on request, and each part once."""
 
     def __init__(self, files: FileSystem, path: str, charset: str) -> None:
         self._files = files
@@ -189,7 +189,7 @@ class LineCounter:
         self._lines = 0
 
     def line_of(self, place: int) -> int:
-        """The line (from 1) of a byte; places must not go back."""
+        """The line (from 1) of a byte; positions must not decrease from call to call."""
         if self._stream is None:
             self._stream = open_text(self._files, self._path, self._charset)
             self._piece = bytearray(_PIECE_BYTES)

@@ -1,7 +1,7 @@
-"""Files that changed between the moment when they were listed and the moment when they are read.
+"""Detects files that changed after they were listed and before they are read.
 
-A split names the bytes of a file to read, and the position reached. A restore may happen days later, when the file is a
-different one: reading on would silently return rows twice, or parts of rows.
+A split names the bytes of a file to read, and the position reached. A restore may happen days later, when the file has
+other content: continuing at the position would silently return rows twice, or parts of rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OnChange = Literal["fail", "ignore"]
 
 _ADVICE: Final = (
     "Restore the file; or discard the checkpoint and read from the beginning; "
-    "or pass on_change='ignore' to read the present content from the place reached"
+    "or pass on_change='ignore' to read the present content from the position reached"
 )
 
 
@@ -44,7 +44,7 @@ def range_as_it_is(files: FileSystem, part: FileRange, *, may_grow: bool) -> Fil
     listed = part.listed
     is_begun = part.position > 0
     if listed is None or not (is_begun or files.is_local(part.path)):
-        return part  # elsewhere a look is a request: only for files that are read on
+        return part  # on a remote file system each check is a request: check only files that were begun before
     now = files.stat(part.path)
     if now is None:
         raise ResourceError(
@@ -62,10 +62,10 @@ def range_as_it_is(files: FileSystem, part: FileRange, *, may_grow: bool) -> Fil
 
 
 def require_not_cut(files: FileSystem, part: FileRange) -> None:
-    """The range was read to its end: the file was not cut short meanwhile, which looks like its end.
+    """Checks, once a range was read to its end, that the file was not truncated meanwhile, which looks like its end.
 
     Raises:
-        DataFormatError: it was.
+        DataFormatError: the file was truncated.
     """
     if part.listed is None or not files.is_local(part.path):
         return

@@ -20,7 +20,7 @@ _DIGEST_BYTES: Final = 16
 
 
 class SeenFiles:
-    """Paths that were seen, 16 bytes each. A path counts as seen for good, even if the file has changed or is gone."""
+    """Paths that were seen, 16 bytes each. A path counts as seen forever, even if the file changes or disappears."""
 
     def __init__(self, packed: bytes = b"") -> None:
         step = _DIGEST_BYTES
@@ -28,7 +28,7 @@ class SeenFiles:
         self._packed = bytearray(packed)  # kept in addition to the set, because every checkpoint asks for it
 
     def add(self, path: str) -> bool:
-        """True where the path is new."""
+        """Adds the path; True if it is new."""
         digest = hashlib.blake2b(path.encode(), digest_size=_DIGEST_BYTES).digest()
         if digest in self._digests:
             return False
@@ -45,10 +45,10 @@ class SeenFiles:
 
 
 def new_files(found: Sequence[FileInfo], seen: SeenFiles, *, is_watching: bool) -> list[FileInfo]:
-    """The files that were not seen; they count as seen from now on.
+    """The files that were not seen before; they count as seen from now on.
 
-    Where a folder is watched, those that are complete as far as one can see, and not empty, in the order of their last
-    change; else all, as they were found.
+    In a watched folder, only files that appear to be complete and are not empty, by modification time; otherwise all
+    files, in the order in which they were found.
     """
     if not is_watching:
         return [info for info in found if seen.add(info.path)]
@@ -81,7 +81,7 @@ class FileDiscovery(SplitEnumerator):
         interval_ms: int | None,
         state: DiscoveryState | None = None,
     ) -> None:
-        """`find` lists all files; `cut` makes splits of some, numbered from its second argument on."""
+        """`find` lists all files; `cut` turns files into splits, numbered from its second argument on."""
         self._find = find
         self._cut = cut
         self._interval_ms = interval_ms
@@ -125,7 +125,7 @@ class FileDiscovery(SplitEnumerator):
         return DiscoveryState(self._waiting.pack(), self._seen.pack(), self._next_number, self._is_listed)
 
     def close(self) -> None:
-        """Ends the thread; it is not waited for, because a listing may take its time."""
+        """Stops the thread without joining it, because a listing may take long."""
         self._is_closed.set()
 
     def _take_listing(self) -> None:
@@ -152,7 +152,7 @@ class FileDiscovery(SplitEnumerator):
                     self._error = error
                 return
             with self._lock:
-                self._listing = found  # it holds all that an older one does
+                self._listing = found  # it contains everything of an older listing
             if self._interval_ms is None:
                 return
             self._is_closed.wait(self._interval_ms / 1000)

@@ -1,4 +1,4 @@
-"""Reading a split of one or several file ranges: what all formats have in common."""
+"""Reads a split of one or several file ranges: the common part of all formats."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["FilesCursor"]
 _ROWS_WANTED: Final = 1 << 15  # small batches are joined up to here
 _ROWS_ALONE: Final = 1 << 14  # joining copies: a batch with this many rows is not joined
 _BYTES_WANTED: Final = 4 << 20
-_LOOKS_MAX: Final = 128  # batches and files looked at before others have their turn
+_LOOKS_MAX: Final = 128  # batches and files examined before the slot's other tasks run
 
-_Place: TypeAlias = tuple[FileRange | None, int, int]  # the rest of the range in hand, ranges begun, rows counted
+_Place: TypeAlias = tuple[FileRange | None, int, int]  # the rest of the current range, ranges begun, rows counted
 
 
 class FilesCursor(SplitCursor):
@@ -68,7 +68,7 @@ class FilesCursor(SplitCursor):
             if columns is None:
                 if not joined:
                     return found
-                self._held = (found, before)  # after what was joined until here
+                self._held = (found, before)  # after the batches that were joined so far
                 return self._join(joined)
             if not columns.num_rows:
                 continue
@@ -130,7 +130,7 @@ class FilesCursor(SplitCursor):
             cursor.close()
 
     def _finish(self, batch: Batch) -> pa.RecordBatch | None:
-        """The requested columns of the rows that pass; None if rows are returned as the format made them."""
+        """The requested columns of the rows that pass; None if the format's rows are returned unchanged."""
         plan = self._plan
         if plan.schema is None:
             return batch.to_wire() if batch.is_columnar and batch.timestamps is None else None

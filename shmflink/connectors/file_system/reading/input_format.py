@@ -2,8 +2,8 @@
 
 One folder per kind in `formats/`: `parquet`, `arrow`, `orc`, `csv`, `json`, `text`. A `FileSource` finds and cuts the
 files, asks a format for their schema, requests columns and rows from it, and passes it one range of one file at a time.
-The source does what formats have in common: partition columns, file names, merging schemas, small files, and filtering
-if a format cannot filter.
+The source does what is common to all formats: partition columns, file names, merging schemas, small files, and
+filtering if a format cannot filter.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Wanted:
 
 
 class FileFormat(ABC):
-    """What stream and bulk formats have in common. Picklable, and never changed: `with_x` returns a copy.
+    """The common part of stream and bulk formats. Picklable and immutable: `with_x` returns a copy.
 
     Life: the program asks `check` and `infer_schema` of some files, then `with_schema` (and `with_filter`,
     `with_row_numbers`); workers call `open_split`, several files one after the other on one instance.
@@ -56,8 +56,8 @@ class FileFormat(ABC):
     """Whether an uncompressed file may be cut at any byte; a format then reads what begins inside its range."""
 
     is_text: bool = False
-    """Whether a file is records one after the other (Flink: StreamFormat), so that one to which more was added since it
-    was listed is still whole."""
+    """Whether a file is a sequence of records (Flink: StreamFormat), so that appending to it does not invalidate its
+    listed part."""
 
     schema_merge: MergeRule = "widen"
     """How schemas of several files are merged by default: inferred types may differ a little."""
@@ -66,13 +66,15 @@ class FileFormat(ABC):
     """The largest number of rows of a batch, if the program has set it; otherwise the source joins small batches."""
 
     known: KnownColumns | None = None
-    """The columns with which files not read before are compared when opened; None: columns were declared or chosen."""
+    """The columns with which files that were not examined are compared when opened; None: columns were declared or
+    chosen.
+    """
 
     wanted: Wanted = Wanted()
-    """What `with_schema` and `with_row_numbers` were given, of the formats that keep it here (`wanting`)."""
+    """The arguments of `with_schema` and `with_row_numbers`, for formats that store them here (`wanting`)."""
 
     files: FileSystem = FileSystem()
-    """The only door to files: `self.files.open(path)`. The source puts its own here."""
+    """All access to files goes through it: `self.files.open(path)`. The source sets it."""
 
     @abstractmethod
     def open_split(self, split: Split) -> SplitCursor:
@@ -84,10 +86,10 @@ class FileFormat(ABC):
         """
 
     def check(self, path: str) -> None:  # noqa: B027  not every format can tell
-        """Looks, where the program runs, whether the first file can be of this format (else DataFormatError)."""
+        """Checks, in the program's process, that the first file can have this format (otherwise DataFormatError)."""
 
     def require_columns(self, paths: Sequence[str]) -> None:  # noqa: B027  most tell it by `infer_schema`
-        """Looks whether declared columns are in at least one of some files (else DataFormatError)."""
+        """Checks that each declared column is in at least one of these files (otherwise DataFormatError)."""
 
     def infer_schema(self, path: str) -> pa.Schema | None:
         """The columns of one file: from its footer, or inferred from a bounded sample of its beginning.
@@ -107,7 +109,7 @@ class FileFormat(ABC):
         return None
 
     def with_filter(self, predicate: Expression) -> Self | None:
-        """The same format that leaves out every row for which the predicate is not true; None: the source does it.
+        """The same format, which drops every row for which the predicate is not true; None if the source must filter.
 
         `predicate` uses columns of the files, which need not be among those of `with_schema`.
         """
@@ -122,20 +124,20 @@ class FileFormat(ABC):
         return None
 
     def wanting(self, **changes: Any) -> Self:
-        """A copy of which something else is `wanted`: for `with_schema` and the like of a format."""
+        """A copy with another `wanted`: for `with_schema` and similar methods of a format."""
         changed = copy.copy(self)
         changed.wanted = replace(self.wanted, **changes)
         return changed
 
     def for_reader(self, context: OperatorContext) -> Self:
-        """The copy that one reader opens its splits with; `context` has the counters and the mailbox."""
+        """The copy with which one reader opens its splits; `context` has the counters and the mailbox."""
         return copy.copy(self)
 
     def finish_reader(self) -> None:  # noqa: B027  most hold nothing back
-        """The reader's normal end: what was held back for it (malformed rows in files) becomes visible."""
+        """The reader's normal end: publishes output that waits for it (malformed rows in files)."""
 
     def snapshot_reader(self) -> None:  # noqa: B027  most hold nothing back
-        """A checkpoint begins: what was held back for the reader's end must not be lost with the reader."""
+        """A checkpoint begins: output that waits for the reader's end must not be lost if the reader dies."""
 
     def close_reader(self) -> None:  # noqa: B027  most have nothing to free
         """Frees what `for_reader` created. Called once, in any case."""

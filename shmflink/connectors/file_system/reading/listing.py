@@ -36,7 +36,7 @@ def find_files(files: FileSystem, paths: Sequence[str]) -> list[FileInfo]:
 
 
 def require_files(files: FileSystem, paths: Sequence[str]) -> list[FileInfo]:
-    """`find_files`, looked at where the program runs.
+    """`find_files` in the program's process, with errors for users.
 
     Raises:
         JobGraphError: a path does not exist, cannot be read, or holds no visible file.
@@ -68,7 +68,7 @@ _DIGITS: Final = re.compile(r"([0-9]+)")
 
 
 def _natural(name: str) -> list[str | int]:
-    """Text (maybe empty) and number in turns, so that like is compared with like."""
+    """Text (may be empty) and number alternately, so that text is compared with text and number with number."""
     parts: list[str | int] = [*_DIGITS.split(name)]
     parts[1::2] = map(int, parts[1::2])
     return parts
@@ -87,7 +87,7 @@ def _find(files: FileSystem, path: str) -> list[FileInfo]:
 
 
 def _fixed_part(files: FileSystem, path: str) -> int:
-    """The number of literal characters of the path: all before the first name that is a pattern."""
+    """The number of literal characters at the start of the path: all before the first name that is a pattern."""
     at = wildcard_at(path)
     while at >= 0:
         end = path.find("/", at)
@@ -112,7 +112,7 @@ def _in_order(found: Iterable[FileInfo]) -> list[FileInfo]:
 
 
 def _visible(found: Iterable[FileInfo], root: int) -> Iterator[FileInfo]:
-    """Those without a hidden name below the first `root` characters of the path."""
+    """The paths without a hidden name below the first `root` characters."""
     for info in found:
         if not has_hidden_name(info.path[root:]):
             yield info
@@ -124,16 +124,16 @@ def _local_matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileI
     for match in itertools.chain.from_iterable(glob.iglob(name, recursive=True) for name in names):
         known = wanted.fullmatch(match)
         if known is None or has_hidden_name(known["below"] or ""):
-            continue  # a hidden name that Python's wildcards take
+            continue  # a hidden name that Python's wildcards match
         if os.path.isdir(match):
-            if not match.endswith(os.sep):  # `**` names every folder on its way, too
+            if not match.endswith(os.sep):  # `**` also matches every folder on its way
                 yield from _visible(files.walk(match), len(match))
         elif (info := files.stat(match)) is not None:
             yield info
 
 
 def _matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileInfo]:
-    """As the local glob, over a listing of all that is below the fixed part of the pattern."""
+    """Like the local glob, but over a listing of everything below the fixed part of the pattern."""
     wanted = matcher(pattern, base)
     for info in files.walk(pattern[: max(0, base - 1)]):
         match = wanted.fullmatch(info.path)

@@ -44,7 +44,7 @@ _MALFORMED_TYPE: Final = ColumnsTypeInfo(MALFORMED_SCHEMA)
 
 @dataclass(frozen=True, slots=True)
 class MalformedRow:
-    """A row as it is written in its file, and why it cannot be read."""
+    """A row as in its file, and why it cannot be read."""
 
     file: str
     line: int
@@ -53,7 +53,7 @@ class MalformedRow:
     reason: str
 
     def message(self, advice: str) -> str:
-        """For the exception of a job that stops here."""
+        """The message of the exception that fails the job."""
         text = self.text
         shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
         return f"{self.file}: line {self.line} (byte {self.byte_offset}): {self.reason}. The row: {shown!r}{advice}"
@@ -61,9 +61,9 @@ class MalformedRow:
 
 @dataclass(frozen=True, slots=True)
 class OnErrorPolicy:
-    """What the user chose, if there is a choice.
+    """The user's choice, if there is one.
 
-    `tag` is that of the side output; `folder` is an absolute local path.
+    `tag` is the tag of the side output; `folder` is an absolute local path.
     """
 
     on_error: OnError = "fail"
@@ -77,7 +77,7 @@ class OnErrorPolicy:
         if on_error not in _POLICIES:
             raise ConfigurationError(f"on_error: {on_error!r} is not one of {', '.join(_POLICIES)}")
         if (folder is not None) != (on_error == "folder"):
-            raise ConfigurationError("on_error='folder' and malformed_folder='...' go together")
+            raise ConfigurationError("on_error='folder' and malformed_folder='...' must be given together")
         if not tag:
             raise ConfigurationError("malformed_tag: the side output needs a name")
         absolute = None if folder is None else os.path.abspath(os.path.expanduser(folder))
@@ -89,10 +89,10 @@ class OnErrorPolicy:
 
 
 class MalformedRows:
-    """Takes the malformed rows of one reader. Used by the slot's thread alone."""
+    """Receives the malformed rows of one reader. Used only by the slot's thread."""
 
     def __init__(self, policy: OnErrorPolicy, context: OperatorContext | None = None) -> None:
-        """Without a context rows are counted only here."""
+        """Without a context, rows are counted only here."""
         self.policy = policy
         self.count = 0
         self._context = context
@@ -100,7 +100,7 @@ class MalformedRows:
 
     @property
     def needs_rows(self) -> bool:
-        """False where counting is enough."""
+        """False if counting is enough."""
         return self.policy.on_error != "skip"
 
     def skip(self, count: int) -> None:
@@ -126,9 +126,9 @@ class MalformedRows:
         return SideOutput(self.policy.tag, Batch.of_columns(columns, _MALFORMED_TYPE))
 
     def finish(self) -> None:
-        """The normal end of the reader, or a checkpoint: the file of malformed rows, if there are any, appears whole.
+        """The normal end of the reader, or a checkpoint: the file of malformed rows, if there are any, becomes visible.
 
-        At least once: what appeared with a checkpoint that did not complete is written again.
+        At-least-once: rows that became visible with a checkpoint that did not complete are written again.
         """
         part, self._part = self._part, None
         if part is not None:
@@ -136,7 +136,7 @@ class MalformedRows:
             part.publish(os.path.join(self.policy.folder, self._name()))
 
     def close(self) -> None:
-        """Throws away what `finish` did not make visible."""
+        """Discards what `finish` did not publish."""
         part, self._part = self._part, None
         if part is not None:
             part.discard()
@@ -151,7 +151,7 @@ class MalformedRows:
                 raise ResourceError(f"{folder}: the folder for malformed rows cannot be created: {error}") from error
             self._part = PartFile(folder, self._name())
         names = MALFORMED_SCHEMA.names
-        # One call per malformed row: they are few, or the input is not what the job takes it for.
+        # One call per malformed row: there are few, unless the input has another format than the job expects.
         lines = (json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False) + "\n" for row in rows)
         self._part.file.write("".join(lines).encode("utf-8", "surrogatepass"))
 

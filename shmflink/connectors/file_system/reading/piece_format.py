@@ -19,7 +19,7 @@ class PieceFormat(BulkFormat):
 
     @abstractmethod
     def open_file(self, path: str) -> PieceFile:
-        """The file, open. DataFormatError if it does not have this format."""
+        """Opens the file. DataFormatError if it does not have this format."""
 
     def check(self, path: str) -> None:
         """Raises DataFormatError if the first file does not have this format."""

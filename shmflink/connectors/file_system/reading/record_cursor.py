@@ -1,4 +1,4 @@
-"""The cursor of formats whose records the core parses out of blocks of text: CSV and JSON lines."""
+"""The cursor of formats whose records the core parses from blocks of text: CSV and JSON lines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BATCH_ROWS: Final = 1 << 16
 RECORD_BYTES_MAX: Final = 64 << 20
 """A longer record is malformed, unless the format sets another limit."""
 
-_TAIL_BYTES: Final = 64 << 10  # read beyond the end of a range at first, for its last record
+_TAIL_BYTES: Final = 64 << 10  # read beyond the end of a range at first, to complete its last record
 
 BadRecord = tuple[int, int, int, str]
 """Start and end in the block, the column or -1, the reason."""
@@ -91,14 +91,14 @@ class RecordCursor(SplitCursor):
         self._explain = explain
         self._row_type = row_type
         self._buffer = bytearray(_block_bytes(part))
-        self._begin = 0  # of what is not parsed yet, in the buffer
+        self._begin = 0  # start of the unparsed text, in the buffer
         self._filled = 0
-        self._place = part.start  # of buffer[0] in the text
-        self._is_at_end = False  # of the text
+        self._place = part.start  # position of buffer[0] in the text
+        self._is_at_end = False  # whether the text has ended
         self._wanted = len(self._buffer)
         self._reported = getattr(split.payload, "reported", 0)
         self._held: deque[tuple[Batch | None, int]] = deque()
-        self._position = part.start  # behind what was returned
+        self._position = part.start  # position after the returned records
 
     def next_batch(self) -> Batch | SideOutput | Poll | None:
         if self._held:
@@ -154,7 +154,7 @@ class RecordCursor(SplitCursor):
             self._begin = len(codecs.BOM_UTF8)
 
     def _target(self) -> int:
-        """How full the buffer shall be: not much fuller than the range needs."""
+        """How much to buffer: not much more than the range needs."""
         end = self._part.end
         if end is None:
             return self._wanted
@@ -192,7 +192,7 @@ class RecordCursor(SplitCursor):
         )
 
     def _give_up_record(self) -> tuple[pa.RecordBatch, int, list[BadRecord]]:
-        """A record that does not end: where an open quote is to blame, its first line is malformed, the rest is not."""
+        """Handles a record that does not end: if an open quote is the cause, only its first line is malformed."""
         columns, consumed, bad = self._read_records(1, is_last=True)
         if columns.num_rows or not bad or consumed >= self._filled - self._begin:
             place = self._place + self._begin

@@ -1,4 +1,4 @@
-"""Where the first record behind any byte of a file starts: what cutting a file into ranges needs."""
+"""Finds the start of the first record after any byte of a file, as splitting a file requires."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["csv_record_start", "line_start"]
 
 _PIECE_BYTES: Final = 4 << 10
 _WINDOW_BYTES_MAX: Final = 1 << 20
-_RECORD_BYTES_MAX: Final = 64 << 20  # as readers have it
+_RECORD_BYTES_MAX: Final = 64 << 20  # as in the readers
 _LINE_END: Final = re.compile(rb"\r\n?|\n")
 _LF: Final = re.compile(rb"\n")
 
@@ -37,9 +37,9 @@ def line_start(file: BinaryIO, position: int, *, only_lf: bool = False) -> int:
 
 
 def csv_record_start(file: BinaryIO, position: int, dialect: CsvDialect) -> int:
-    """As `line_start`, for records whose quoted fields may go over several lines.
+    """Like `line_start`, for records whose quoted fields may span several lines.
 
-    Examines the quotes behind `position`: a quote between a delimiter and text opens, a quote between text and a
+    Examines the quotes after `position`: a quote between a delimiter and text opens, a quote between text and a
     delimiter closes, and two adjacent quotes are text. Each shows whether `position` is inside quotes. If no quote
     within 1 MiB decides, the quotes before `position` do, in a file that begins with quotes; 64 MiB without quotes
     count as outside, as in other files. Badly quoted text can mislead this. Therefore readers check that the previous
@@ -68,7 +68,7 @@ def csv_record_start(file: BinaryIO, position: int, dialect: CsvDialect) -> int:
 
 
 def _is_inside_by_quotes_before(file: BinaryIO, position: int, quote: bytes, delimiter: bytes) -> bool | None:
-    """Whether `position` is inside quotes, where a file that begins with quotes has some within 64 MiB before it."""
+    """Whether `position` is inside quotes, by the quotes within 64 MiB before it, in a file that begins with quotes."""
     file.seek(0)
     if quote not in _read(file, min(position, _WINDOW_BYTES_MAX)):
         return None
@@ -96,13 +96,13 @@ def _read(file: BinaryIO, count: int) -> bytes:
 
 
 def _is_inside(window: bytes, quote: bytes, delimiter: bytes, *, is_first: bool, is_whole: bool) -> bool | None:
-    """Whether the start of `window` is inside quotes, by the majority of the quotes that decide; None if none does."""
+    """Whether the start of `window` is inside quotes: the majority of the conclusive quotes; None if there is none."""
     borders = frozenset((*delimiter, 10, 13))
-    before_text = 0 if is_first else 1  # nothing is known about what is before the first byte
+    before_text = 0 if is_first else 1  # the character before the first byte is not known
     votes = {True: 0, False: 0}
     quotes_before = 0
     if quote not in window:
-        return None  # a search by expression takes a hundred times longer
+        return None  # a regular expression takes a hundred times longer
     for run in re.finditer(re.escape(quote) + b"+", window):
         start, end = run.span()
         count = end - start
@@ -119,7 +119,9 @@ def _is_inside(window: bytes, quote: bytes, delimiter: bytes, *, is_first: bool,
 
 
 def _state_before(count: int, *, opens: bool, closes: bool) -> bool | None:
-    """Whether text before a run of `count` quotes is quoted. `opens`, `closes`: a border is before, behind the run."""
+    """Whether the text before a run of `count` quotes is quoted. `opens`, `closes`: a delimiter is before, after the
+    run.
+    """
     if count % 2 == 0:
         return None if opens and closes else True  # an empty field, or quotes inside text
     if opens == closes:
@@ -128,10 +130,10 @@ def _state_before(count: int, *, opens: bool, closes: bool) -> bool | None:
 
 
 def _first_start(file: BinaryIO, start: int, window: bytes, skip: int, quote: bytes, *, is_inside: bool) -> int:
-    """Behind the first line end outside quotes that is at `skip` or later."""
+    """The position after the first line end outside quotes that is at `skip` or later."""
     at = start
     search = re.compile(re.escape(quote) + rb"|\r\n?|\n")
-    carry = False  # a CR ended the piece before
+    carry = False  # the previous piece ended with a CR
     while window:
         for found in search.finditer(window):
             token = found.group()

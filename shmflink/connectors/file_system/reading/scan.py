@@ -47,10 +47,11 @@ class ReadPlan:
 
 @dataclass(frozen=True, slots=True)
 class FileScan:
-    """Columns of the files, of their folders and about the files; of them `columns`, where `predicate` is true.
+    """Columns of the files, of their folders and about the files; emits `columns` of the rows where `predicate` is
+    true.
 
-    `file_schema` is None if rows of the format are not columns; `annotations` is what the files say of their columns
-    beside (`core.schema_metadata`). Picklable.
+    `file_schema` is None if rows of the format are not columns; `annotations` has the metadata of the files and their
+    columns (`core.schema_metadata`). Picklable.
     """
 
     files: FileSystem
@@ -64,7 +65,7 @@ class FileScan:
 
     @property
     def schema(self) -> pa.Schema | None:
-        """All columns there are; partition columns take the place of columns of the same name in the files."""
+        """All available columns; partition columns replace columns of the same name in the files."""
         if self.file_schema is None:
             return None
         told = set(self.partitions.names)
@@ -82,7 +83,7 @@ class FileScan:
 
     @property
     def produced_annotations(self) -> pa.Schema:
-        """What the files say of the columns handed out."""
+        """The metadata of the emitted columns."""
         produced = self.produced_schema
         if produced is None or is_empty(self.annotations):
             return NO_METADATA
@@ -92,7 +93,7 @@ class FileScan:
 
     @property
     def produced_type(self) -> TypeInformation | None:
-        """The format's own type where there is one and nothing was added; else the columns."""
+        """The format's own type if it has one and no column was added; otherwise the columns."""
         declared = self.format.produced_type
         if declared is not None and not self.partitions and not self.metadata:
             if self.columns is None:
@@ -105,12 +106,12 @@ class FileScan:
 
     @property
     def needs_whole_files(self) -> bool:
-        """True where rows have to be counted from the start of a file."""
+        """True if rows must be counted from the start of a file."""
         name = self._row_number_name()
         return name is not None and self.format.with_row_numbers(name) is None
 
     def check_names(self) -> None:
-        """Raises JobGraphError where two columns would have one name."""
+        """Raises JobGraphError if two columns would have the same name."""
         schema = self.schema
         if schema is None:
             return
@@ -121,26 +122,26 @@ class FileScan:
             )
 
     def with_columns(self, columns: Sequence[str]) -> FileScan | None:
-        """The scan with these columns alone; None where it has no columns to choose from."""
+        """The scan with only these columns; None if it has no columns to choose from."""
         if self.schema is None or (self._is_as_is and self.format.with_schema(self.file_schema) is None):
             return None
         return replace(self, columns=tuple(columns))
 
     def with_filter(self, predicate: Expression) -> FileScan | None:
-        """The scan without the rows for which the predicate is not true; None where it has no columns to look at."""
+        """The scan without the rows for which the predicate is not true; None if it has no columns to evaluate."""
         schema = self.schema
         if schema is None or (self._is_as_is and self.format.with_schema(self.file_schema) is None):
             return None
-        ex.bind([predicate], schema)  # raises where it does not fit
+        ex.bind([predicate], schema)  # raises if it does not fit
         both = predicate if self.predicate is None else self.predicate & predicate
         return replace(self, predicate=both)
 
     def partition_predicate(self) -> Expression | None:
-        """The parts of the predicate that folders alone decide."""
+        """The parts of the predicate that use only folder columns."""
         return self._part(lambda columns: bool(columns) and columns <= set(self.partitions.names))
 
     def read_plan(self) -> ReadPlan:
-        """Shares the work out between the format and the source."""
+        """Divides the work between the format and the source."""
         schema, produced = self.schema, self.produced_schema
         read = self.format if self.file_schema is None else self.format.with_schema(self.file_schema)
         if schema is None or produced is None or (read is None and self._is_as_is):
@@ -170,14 +171,14 @@ class FileScan:
         working = pa.schema([field for field in schema if field.name in needed])
         if has_plain_columns:
             narrowed = reading.with_schema(pa.schema([field for field in working if field.name in own]))
-            assert narrowed is not None, f"{reading} takes a schema once and not twice"
+            assert narrowed is not None, f"{reading} accepts a schema only once"
             reading = narrowed
         name = self._row_number_name()
         if name not in needed:
             name = None
         if name is not None and not counts_rows:
             numbered = reading.with_row_numbers(name)
-            assert numbered is not None, f"{reading} numbers rows once and not twice"
+            assert numbered is not None, f"{reading} accepts row numbers only once"
             reading, name = numbered, None
         return ReadPlan(reading, produced, self.produced_type, self._constants(needed), name, predicate, working)
 
@@ -197,7 +198,7 @@ class FileScan:
         return tuple((kind, field) for kind, field in [*folders, *about] if field.name in needed)
 
     def _part(self, is_wanted: Any) -> Expression | None:
-        """The parts of the predicate whose columns pass `is_wanted`, joined again."""
+        """The conjunction of those parts of the predicate whose columns pass `is_wanted`."""
         if self.predicate is None:
             return None
         schema = self.schema

@@ -31,7 +31,7 @@ Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Partitions: TypeAlias = Literal["auto"] | pa.Schema | Mapping[str, pa.DataType] | None
 
 _SCHEMA_FILES_MAX: Final = 32
-"""Files read for the schema; later ones are converted to it as they are read."""
+"""Number of files examined for the schema; later files are converted to it as they are read."""
 
 
 class FileOptions(TypedDict, total=False):
@@ -46,11 +46,11 @@ class FileOptions(TypedDict, total=False):
     - `partitions`: columns from folders named `key=value`: `"auto"` (the default), their types, or None.
     - `metadata`: columns about the file (`file_path`, `file_name`, `file_size`, `file_modified`, `row_number`), or a
       mapping from these to the columns' names.
-    - `monitor_interval`: keep looking for new files at this interval (a Duration, or seconds).
+    - `monitor_interval`: look for new files at this interval, forever (a Duration, or seconds).
     - `on_change`: what happens if a file has changed since it was listed and a part of it may have been read, in
       particular after a restore: `fail` (the default), or `ignore`, for files that are modified in place.
     - `splits_files`: whether a file may be read by several readers (the default).
-    - `storage_options`: for the file system behind a URI; `file_system`: one of pyarrow or fsspec.
+    - `storage_options`: options of the URI's file system; `file_system`: a file system of pyarrow or fsspec.
     """
 
     columns: Sequence[str] | None
@@ -69,8 +69,8 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
     """The scan of files under absolute `paths`.
 
     Raises:
-        JobGraphError: a path does not exist, cannot be read or holds nothing; a column that is asked for is not there.
-        DataFormatError: the first file cannot be of this format, or files do not go together.
+        JobGraphError: a path does not exist, cannot be read or contains no file; a requested column is missing.
+        DataFormatError: the first file cannot have this format, or the files' schemas do not match.
     """
     is_watched = options.get("monitor_interval") is not None
     schema, columns = options.get("schema"), options.get("columns")
@@ -83,7 +83,7 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
     rule = options.get("schema_merge", file_format.schema_merge)
     of_files, annotations = _file_schema(file_format, sample, schema, rule, told)
     if schema is None and is_watched:
-        annotations = NO_METADATA  # files that come later may say something else
+        annotations = NO_METADATA  # later files may have other metadata
     elif schema is None:
         others = [info for info in found if info.size][1 if rule == "first" else len(sample) :]
         annotations = _annotations_of_all(file_format, others, annotations, told)
@@ -100,7 +100,7 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
 
 
 def paths_of(paths: Paths) -> list[str | os.PathLike[str]]:
-    """One path or several as a list; what is neither is in it, for `FileSystem.absolute` to refuse."""
+    """One path or several as a list; anything else is included so that `FileSystem.absolute` refuses it."""
     given: Any = paths
     is_one = isinstance(given, str | bytes | os.PathLike) or not isinstance(given, Iterable)
     return [given] if is_one else list(given)
@@ -150,7 +150,7 @@ def _file_schema(
         if not len(one):
             continue  # a file of blank lines defines no columns and has no rows
         if one.equals(last, check_metadata=True):
-            continue  # it adds nothing; files of hundreds of columns are many fields to merge
+            continue  # an equal schema adds nothing, and merging hundreds of columns takes time
         last = one
         schemas.append((info.path, pa.schema([field for field in one if field.name not in told], one.metadata)))
         if schema_merge == "first":
@@ -164,7 +164,7 @@ def _file_schema(
 def _annotations_of_all(
     file_format: FileFormat, others: list[FileInfo], annotations: pa.Schema, partitions: pa.Schema
 ) -> pa.Schema:
-    """The annotated schema of files whose columns nobody compared, too: the sample does not speak for them."""
+    """The annotated schema of all files, including those outside the sample, whose columns were not compared."""
     told, last = set(partitions.names), pa.schema([])
     for info in others:
         if is_empty(annotations):
@@ -184,7 +184,7 @@ def _why_no_columns(paths: Sequence[str], found: Sequence[FileInfo], sample: Seq
     first = (sample or found)[0].path
     nothing = "is blank, or has no columns" if sample else "is empty"
     others = f", like {len(found) - 1} more" if len(found) > 1 else ""
-    return f"{first}: the file {nothing}{others}: nothing tells what to read; give schema="
+    return f"{first}: the file {nothing}{others}: cannot infer the columns; give schema="
 
 
 def _choose(scan: FileScan, columns: Sequence[str]) -> FileScan:

@@ -63,7 +63,7 @@ class FileEnumeratorProvider:
 
 
 class FileSplitAssignerProvider:
-    """Assigns splits to readers: the first reader to ask gets the next one, in path order."""
+    """Assigns splits to readers in path order: the next split goes to the first reader that requests one."""
 
     @staticmethod
     def locality_aware_split_assigner() -> FileSplitAssignerProvider:
@@ -74,9 +74,9 @@ class FileSplitAssignerProvider:
 class FileSource(Source):
     """Reads all files under its paths, in parallel.
 
-    Made by `parquet`, `csv`, `json_lines`, `ipc`, `orc` or `text` (*shmflink only*), or with PyFlink's
+    Created by `parquet`, `csv`, `json_lines`, `ipc`, `orc` or `text` (*shmflink only*), or with PyFlink's
     `for_record_stream_format` and `for_bulk_file_format`. Paths name files, directories (walked recursively, without
-    names that begin with `.` or `_`), globs (`*`, `?`, `[a-z]`, `[!a]`, `**` for folders, `{a,b}` for either text), or
+    names that begin with `.` or `_`), globs (`*`, `?`, `[a-z]`, `[!a]`, `**` for folders, `{a,b}` for alternatives), or
     URIs of other file systems.
     """
 
@@ -91,7 +91,9 @@ class FileSource(Source):
         monitor_interval_ms: int | None = None,
         on_change: OnChange = "fail",
     ) -> None:
-        """`paths` are absolute: workers run elsewhere. With an interval, the source keeps looking for new files."""
+        """`paths` are absolute, because workers have other working folders. With an interval, the source watches its
+        paths.
+        """
         self._scan = scan
         self._paths = tuple(paths)
         self._splits_files = splits_files
@@ -117,21 +119,23 @@ class FileSource(Source):
     def parquet(paths: Paths, *, batch_rows: int | None = None, **options: Unpack[FileOptions]) -> FileSource:
         """*shmflink only.* Parquet files as columns; `options` are `FileOptions`.
 
-        Encodings and views are plain columns, UUIDs text (bytes where `schema=` says binary), INT96 microseconds.
+        Encoded columns and views become plain columns, UUIDs become text (bytes if `schema=` declares binary), INT96
+        becomes microseconds.
+
         Key-value metadata of files, such as the `geo` of GeoParquet, and of columns, such as field ids, follow the rows
         and columns through filters, projections, unions, joins and exchanges, up to file sinks and `to_arrow()`;
-        `FileSink.parquet(metadata=...)` takes precedence. Metadata that is no longer true is dropped: entries of `geo`
-        whose column is gone, bounding boxes after a filter, `pandas` if its columns changed. Several files, and the
+        `FileSink.parquet(metadata=...)` takes precedence. Metadata that no longer holds is dropped: entries of `geo`
+        whose column was removed, bounding boxes after a filter, `pandas` if its columns changed. Several files, and the
         streams of a union, keep the metadata that all of them have, and the parts of `geo` that do not contradict. With
-        `schema=`, the metadata of that schema is used instead. A watched folder (`monitor_interval`) has only that of
-        `schema=`, because files that come later may say something else.
+        `schema=`, the metadata of that schema is used instead. A watched folder (`monitor_interval`) has only the
+        metadata of `schema=`, because later files may have other metadata.
 
         Raises:
-            JobGraphError: a path does not exist, cannot be read or holds nothing.
+            JobGraphError: a path does not exist, cannot be read or contains no file.
             DataFormatError: the first file is not a Parquet file, or the files' schemas do not match.
         """
         from shmflink.connectors.file_system.formats.parquet.format import (
-            ParquetFormat,  # formats are loaded where used
+            ParquetFormat,  # formats are imported only if used
         )
 
         _check("parquet", options, "batch_rows")
@@ -152,7 +156,9 @@ class FileSource(Source):
 
     @staticmethod
     def json_lines(paths: Paths, **options: Any) -> FileSource:
-        """*shmflink only.* A JSON object in each line; `options` are `FileOptions` and those of `JsonLinesFormat`."""
+        """*shmflink only.* Files with one JSON object per line; `options` are `FileOptions` and those of
+        `JsonLinesFormat`.
+        """
         from shmflink.connectors.file_system.formats.json.format import JsonLinesFormat
 
         _check("json_lines", options, *inspect.signature(JsonLinesFormat).parameters)
@@ -164,7 +170,7 @@ class FileSource(Source):
 
     @staticmethod
     def text(paths: Paths, *, charset: str = "UTF-8", **options: Unpack[FileOptions]) -> FileSource:
-        """*shmflink only.* Lines of text as strings; as a column `value` where columns of folders or metadata join.
+        """*shmflink only.* Lines of text as strings; with folder or metadata columns, the text is the column `value`.
 
         `options` are `FileOptions`.
         """
@@ -227,7 +233,7 @@ class FileSource(Source):
 
     @property
     def monitor_interval_ms(self) -> int | None:
-        """*shmflink only.* How often it looks for new files; None: it ends with those that it finds at first."""
+        """*shmflink only.* How often it looks for new files; None if it reads only those that exist at the start."""
         return self._interval_ms
 
     @property
@@ -266,7 +272,7 @@ class FileSource(Source):
 
     @property
     def state_kind(self) -> str:
-        """Positions in files mean something else to every format."""
+        """Includes the format, because each format defines positions in files differently."""
         return f"FileSource ({type(self._scan.format).__name__})"
 
     def with_columns(self, columns: Sequence[str]) -> FileSource | None:
@@ -316,21 +322,21 @@ class FileSourceBuilder:
         self._interval_ms: int | None = None
 
     def process_static_file_set(self) -> FileSourceBuilder:
-        """The default: reads the files that are there when the job starts, then ends."""
+        """The default: reads the files that exist when the job starts, then ends."""
         self._interval_ms = None
         return self
 
     def monitor_continuously(self, discovery_interval: Duration) -> FileSourceBuilder:
-        """Looks for new files under the paths in this interval, and reads each once; the job does not end.
+        """Looks for new files under the paths at this interval and reads each once; the job does not end.
 
-        A file must appear whole (renamed into place, as FileSink does); hidden and empty ones, and names that end in
-        `.tmp` or hold `.inprogress`, are left alone. A file that is changed later is not read again.
+        A file must appear complete (renamed into place, as FileSink does). Hidden and empty files, and names that end
+        in `.tmp` or contain `.inprogress`, are ignored. A file that is changed later is not read again.
         """
         self._interval_ms = interval_ms_of(discovery_interval)
         return self
 
     def set_file_enumerator(self, file_enumerator: FileEnumeratorProvider) -> FileSourceBuilder:
-        """Says whether files may be cut into several splits."""
+        """Sets whether files may be cut into several splits."""
         self._splits_files = file_enumerator.splits_files
         return self
 
@@ -342,8 +348,8 @@ class FileSourceBuilder:
         """The source.
 
         Raises:
-            JobGraphError: a path does not exist, cannot be read or holds nothing.
-            DataFormatError: the first file cannot be of this format.
+            JobGraphError: a path does not exist, cannot be read or contains no file.
+            DataFormatError: the first file cannot have this format.
         """
         interval = None if self._interval_ms is None else self._interval_ms / 1000
         options = FileOptions(partitions=None, schema_merge="widen", monitor_interval=interval)
@@ -363,7 +369,7 @@ def _share(options: dict[str, Any]) -> tuple[FileOptions, dict[str, Any]]:
 
 
 def _through(file_format: FileFormat, files: FileSystem) -> FileFormat:
-    """The format, opening its files through this door."""
+    """The format, which opens its files with this file system."""
     changed = copy.copy(file_format)
     changed.files = files
     return changed

@@ -1,4 +1,4 @@
-"""How input files are cut into splits, and small ones put together."""
+"""How large input files are cut into splits, and how small files share one."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _FILES_OF_SPLIT_MAX: Final = 512
 class FileRange:
     """Bytes [offset, offset + length) of a file: what a format opens.
 
-    `position` is how far its format has read. What it counts is the format's own: bytes, lines or rows from the start
-    of the range. `listed`: the file when it was listed; None if changes are not detected.
+    `position` is how far the format has read; the format chooses the unit: bytes, lines or rows from the start of the
+    range. `listed`: the file as it was listed; None if changes are not detected.
     """
 
     path: str
@@ -53,7 +53,7 @@ class FileRange:
 class FileRanges:
     """A split's payload: ranges of one or of several small files, read one after the other.
 
-    `rows` counts what was read of the first of them, where the source numbers rows.
+    `rows`: how many rows of the first range were read, if the source numbers rows.
     """
 
     ranges: tuple[FileRange, ...]
@@ -68,10 +68,10 @@ def compression_of(path: str) -> str | None:
 def local_path(path: str) -> str:
     """The absolute local path behind a path or `file:` URI.
 
-    Made where the program runs, before anything travels.
+    Called in the program's process, before the job is submitted.
 
     Raises:
-        ConfigurationError: another file system's scheme.
+        ConfigurationError: the scheme belongs to another file system.
     """
     parts = urlsplit(path)
     if "://" in path and parts.scheme not in ("", "file"):
@@ -84,8 +84,8 @@ def local_path(path: str) -> str:
 def cut_files(
     files: Sequence[FileInfo], parallelism: int, may_cut: Callable[[str], bool], first_number: int = 0
 ) -> Iterator[Split]:
-    """Splits of the files, in the files' order: small enough that all readers have work, large enough that small files
-    share a request. Their payload is a `FileRanges`, their size counts bytes.
+    """Splits of the files, in the files' order: small enough that all readers get work, but small files share a split.
+    Their payload is a `FileRanges`; their size is in bytes.
 
     Ranges do not end at record boundaries: a format reads the records that begin inside its range. A file for which
     `may_cut` is False stays whole. Empty files are left out.

@@ -1,4 +1,4 @@
-"""In which folder under the base path a record is written (PyFlink: BucketAssigner)."""
+"""Chooses the folder under the base path for each record (PyFlink: BucketAssigner)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["BucketAssigner", "DateTimeBuckets", "partition_assigner"]
 
 
 class BucketAssigner:
-    """Names the bucket of what is written. The base path is the bucket with the empty name. Picklable."""
+    """Names the bucket of a record or batch. The base path is the bucket with the empty name. Picklable."""
 
     @staticmethod
     def base_path_bucket_assigner() -> BucketAssigner:
-        """Everything in the base path itself."""
+        """Puts everything into the base path itself."""
         return BucketAssigner()
 
     @staticmethod
@@ -42,8 +42,8 @@ class BucketAssigner:
     def column_bucket_assigner(*columns: str, keep_columns: bool = False) -> BucketAssigner:
         """*shmflink only.* One folder per combination of values, Hive style: ``country=DE/day=2024-02-29``.
 
-        Special characters are percent-encoded, null is ``__HIVE_DEFAULT_PARTITION__``. The columns are left out of
-        the files unless `keep_columns`.
+        Special characters are percent-encoded, null is ``__HIVE_DEFAULT_PARTITION__``. The files omit these columns
+        unless `keep_columns`.
         """
         if not columns:
             raise ConfigurationError("column_bucket_assigner() needs at least one column")
@@ -59,7 +59,7 @@ class BucketAssigner:
         zone are used unchanged.
 
         Raises:
-            ConfigurationError: a pattern letter or time zone that is not known.
+            ConfigurationError: an unknown pattern letter or time zone.
         """
         return _ColumnBuckets([TextOfTime(column, format_str, timezone_id, name)], ())
 
@@ -73,11 +73,11 @@ class BucketAssigner:
         return ""
 
     def split(self, rows: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """The rows by bucket, each bucket once, its rows in their order and in memory of their own."""
+        """The rows by bucket, each bucket once, its rows in order and in their own memory."""
         yield "", rows
 
     def strip(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Without the columns that are in the folders' names."""
+        """The rows without the columns that are in the folders' names."""
         return rows
 
 
@@ -117,10 +117,10 @@ class _ColumnBuckets(BucketAssigner):
 def partition_assigner(
     partition_by: str | BucketAssigner | Sequence[str | BucketAssigner], *, keep_columns: bool
 ) -> BucketAssigner:
-    """One assigner for folders in folders: columns by name, and assigners by a column's value.
+    """One assigner for nested folders, from column names and from assigners that use a column.
 
     Raises:
-        ConfigurationError: an assigner that does not look at columns, among others.
+        ConfigurationError: several steps, one of which does not use a column.
     """
     steps = [partition_by] if isinstance(partition_by, str | BucketAssigner) else list(partition_by)
     if not steps:

@@ -1,4 +1,4 @@
-"""PyFlink's names for putting small part files together; `FileSink` writes larger parts instead, and refuses them."""
+"""PyFlink's names for compacting small part files; `FileSink` refuses them and offers larger parts instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["FileCompactStrategy", "FileCompactStrategyBuilder", "FileCompactor"]
 
 @dataclass(frozen=True, slots=True)
 class FileCompactStrategy:
-    """When files would be put together. Made by `builder()`."""
+    """When files would be compacted. Created by `builder()`."""
 
     checkpoints: int | None = None
     size_threshold: int | None = None
@@ -58,17 +58,17 @@ FileCompactStrategy.Builder = FileCompactStrategyBuilder
 
 @dataclass(frozen=True, slots=True)
 class FileCompactor:
-    """How files would be put together."""
+    """How files would be compacted."""
 
     kind: str
     delimiter: bytes | None = None
 
     @staticmethod
     def concat_file_compactor(file_delimiter: bytes | None = None) -> FileCompactor:
-        """One behind the other, with these bytes between them."""
+        """Concatenates the files, with these bytes between them."""
         return FileCompactor("concat", file_delimiter)
 
     @staticmethod
     def identical_file_compactor() -> FileCompactor:
-        """Files as they are."""
+        """Copies files unchanged."""
         return FileCompactor("identical")

@@ -1,4 +1,4 @@
-"""What row and bulk formats of output files have in common (PyFlink: Encoder, BulkWriterFactory)."""
+"""The common part of row and bulk formats of output files (PyFlink: Encoder, BulkWriterFactory)."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ __all__ = [
 
 
 class BulkWriter(Protocol):
-    """Writes what `OutputFormat.encode` made into one part file. Used by the sink's thread alone."""
+    """Writes the results of `OutputFormat.encode` into one part file. Used only by the sink's thread."""
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of memory taken over that are not in the file yet."""
+        """Bytes of memory that the writer holds and has not written to the file yet."""
         ...
 
     @property
     def expected_bytes(self) -> int:
-        """An estimate of what those will add to the file."""
+        """An estimate of how many bytes these will add to the file."""
         ...
 
     def write(self, encoded: Any) -> None: ...
 
     def flush(self) -> None:
-        """Brings `buffered_bytes` to about nothing, at the price of smaller pieces in the file."""
+        """Reduces `buffered_bytes` to about zero, at the price of smaller pieces in the file."""
         ...
 
     def close(self) -> None:
@@ -57,18 +57,18 @@ class BulkWriter(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Gives up what is not complete; nothing is called after."""
+        """Discards incomplete output; no method is called afterwards."""
         ...
 
 
 class OutputFormat(ABC):
-    """What row and bulk formats have in common. Picklable."""
+    """The common part of row and bulk formats. Picklable."""
 
     extension: str = ""
-    """What the names of such files usually end with."""
+    """The usual ending of such files' names."""
 
     is_resumable: bool = False
-    """True if a file truncated after a whole `write` is as valid as one that was finished there."""
+    """True if a file truncated after a complete `write` is as valid as one that was finished there."""
 
     is_bulk: bool = False
     """True if `encode` returns a record batch, which may be sliced before it is written."""
@@ -82,24 +82,24 @@ class OutputFormat(ABC):
     """The columns of the files, if they are known."""
 
     def check_columns(self, columns: pa.Schema) -> None:  # noqa: B027  most have a form for all types
-        """Where the program runs.
+        """Called in the program's process.
 
         Raises:
-            TypeMismatchError: such files have no form for a column, which is named.
-            ConfigurationError: an option names a column that is not there.
+            TypeMismatchError: such files cannot represent a column; names it.
+            ConfigurationError: an option names a missing column.
         """
 
     @abstractmethod
     def encode(self, batch: Batch) -> Any:
-        """In the slot's thread: a form of the batch that owns its memory."""
+        """Called in the slot's thread: converts the batch into a form that owns its memory."""
 
     @abstractmethod
     def create(self, file: BinaryIO, first: Any) -> BulkWriter:
-        """In the sink's thread: a writer for one part file; `first` is what will be written to it first."""
+        """Called in the sink's thread: a writer for one part file; `first` is what will be written to it first."""
 
 
 class Encoder(OutputFormat):
-    """Turns each record into bytes by itself."""
+    """Turns each record into bytes."""
 
     @staticmethod
     def simple_string_encoder(charset_name: str = "UTF-8") -> Encoder:
@@ -134,20 +134,20 @@ class _ByteWriter:
         self._file.write(encoded)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: nothing is buffered."""
 
     def close(self) -> None:
-        """Nothing to complete."""
+        """Does nothing: there is nothing to complete."""
 
     def abandon(self) -> None:
-        """Nothing to give up."""
+        """Does nothing: there is nothing to discard."""
 
 
 class BulkWriterFactory(OutputFormat):
     """Writes records in batches into structured files.
 
-    The columns are those of `schema`, matched by name if the names are the same, otherwise by position; without a
-    schema, those of the batches.
+    The columns are those of `schema`, matched by name if the names are equal, otherwise by position; without a schema,
+    those of the batches.
     """
 
     is_bulk = True
@@ -168,7 +168,7 @@ class BulkWriterFactory(OutputFormat):
         return described(described_rows(columns, declared), self._annotations)
 
     def without_columns(self) -> TypeMismatchError:
-        """The error for records that are no columns."""
+        """The error for records that are not columns."""
         return TypeMismatchError(
             f"{type(self).__name__} needs columns, but got undeclared objects: declare the output type of the operator "
             "before the sink (output_type=Types.ROW_NAMED(...)), or put .as_columns(pyarrow.schema([...])) in "
@@ -176,7 +176,7 @@ class BulkWriterFactory(OutputFormat):
         )
 
     def encode(self, batch: Batch) -> pa.RecordBatch:
-        """Raises TypeMismatchError for rows without columns, or with others than the schema's."""
+        """Raises TypeMismatchError for rows without columns, or with other columns than the schema's."""
         if shape_of_columns(batch.to_wire()) == PICKLE:
             raise self.without_columns()
         columns = batch.columns()
@@ -184,12 +184,14 @@ class BulkWriterFactory(OutputFormat):
 
 
 def no_rows(columns: pa.Schema) -> pa.RecordBatch:
-    """These columns, empty."""
+    """No rows of these columns."""
     return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in columns.types], names=columns.names)
 
 
 def check_each(columns: pa.Schema, write: Callable[[pa.RecordBatch], object], files: str) -> None:
-    """`write` makes a file of no rows; raises TypeMismatchError with the first column that fails by itself."""
+    """Calls `write`, which writes a file without rows. If it fails, TypeMismatchError names the first failing
+    column.
+    """
     try:
         write(no_rows(columns))
     except pa.ArrowException:
@@ -199,19 +201,19 @@ def check_each(columns: pa.Schema, write: Callable[[pa.RecordBatch], object], fi
             except pa.ArrowException as error:
                 raise TypeMismatchError(
                     f"column {name!r} of type {kind}: {files} cannot hold it ({error}); cast it before the sink, or "
-                    f"leave it out"
+                    f"drop it"
                 ) from error
 
 
 def columns_of(row_type: RowType | TypeInformation | pa.Schema) -> pa.Schema | None:
-    """The columns of a file whose rows are declared in any of these ways; None for undeclared objects."""
+    """The columns of a file for any form of declaration; None for undeclared objects."""
     if isinstance(row_type, pa.Schema):
         return row_type
     return row_type.schema if isinstance(row_type, RowType) else schema_of(row_type)
 
 
 def conform(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns in the schema's types and order; by name where the names are the same, else by position.
+    """The columns in the schema's types and order; matched by name if the names are equal, otherwise by position.
 
     Raises:
         TypeMismatchError: another number of columns, or values that do not fit.

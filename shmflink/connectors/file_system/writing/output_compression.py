@@ -1,4 +1,4 @@
-"""Outer compression of text files that are written."""
+"""Compression of text output files as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["EXTENSIONS", "ByteSink", "TextCompression", "check_compression", "co
 TextCompression: TypeAlias = Literal["none", "gzip", "zstd", "bz2"]
 
 EXTENSIONS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "bz2": ".bz2"}
-"""The ending of a file's name, by which the source finds the codec."""
+"""The ending of a file's name, from which the source determines the codec."""
 
 _LEVELS: Final = {"gzip": (1, 9), "zstd": (1, 22), "bz2": (1, 9)}
 _GZIP_LEVEL: Final = 6
@@ -26,7 +26,7 @@ _FRAME_BYTES: Final = 4 << 20
 
 
 class ByteSink(Protocol):
-    """Takes the bytes of a file one after the other."""
+    """Receives the bytes of a file in order."""
 
     def write(self, data: Any) -> object: ...
 
@@ -50,7 +50,7 @@ def check_compression(compression: str, level: int | None) -> None:
 
 
 def compressed(file: BinaryIO, compression: TextCompression, level: int | None = None) -> ByteSink:
-    """A sink whose bytes arrive in `file` compressed."""
+    """A sink that compresses its bytes into `file`."""
     match compression:
         case "none":
             return _Plain(file)
@@ -90,7 +90,7 @@ class _Incremental:
 
 
 class _Stream:
-    """Arrow's own streams, which take no level."""
+    """Arrow's own streams, which have no compression levels."""
 
     def __init__(self, file: BinaryIO, compression: str) -> None:
         self._stream = pa.CompressedOutputStream(pa.PythonFile(_KeptOpen(file), "w"), compression)
@@ -101,7 +101,7 @@ class _Stream:
 
 
 class _Frames:
-    """One frame after the other, which is one compressed file to every reader of zstd."""
+    """A sequence of frames, which every zstd reader reads as one file."""
 
     def __init__(self, file: BinaryIO, codec: pa.Codec) -> None:
         self._file = file
@@ -122,7 +122,7 @@ class _Frames:
 
 
 class _KeptOpen:
-    """A stream closes the file below it with itself; ours stays open until it is published."""
+    """Ignores `close`: a stream closes its underlying file, but ours must stay open until it is published."""
 
     closed: Final = False
 

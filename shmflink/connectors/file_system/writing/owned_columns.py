@@ -1,4 +1,4 @@
-"""Columns whose memory is their own, so that a sink may keep them."""
+"""Columns that own their memory, so that a sink may keep them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["owned"]
 
 
 def owned(columns: pa.RecordBatch) -> pa.RecordBatch:
-    """The same rows; a column in a segment of a channel is copied, because its sender needs the segment back.
+    """The same rows. Copies columns that lie in a segment of a channel, because the sender needs the segment back.
 
     All other memory is kept alive by references.
     """
@@ -27,5 +27,5 @@ def _copy(array: pa.Array) -> pa.Array:
     if isinstance(array, pa.DictionaryArray):
         indices, values = _copy(array.indices), _copy(array.dictionary)
         return pa.DictionaryArray.from_arrays(indices, values, ordered=array.type.ordered)
-    # One array alone would be handed back as it is.
+    # concat_arrays() would return a single array unchanged, without a copy.
     return pa.concat_arrays([array, array.slice(0, 0)])

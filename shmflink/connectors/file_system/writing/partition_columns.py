@@ -1,4 +1,4 @@
-"""Rows to folders by their values, whole batches at a time.
+"""Distributes rows to folders by their values, whole batches at a time.
 
 Each partition column becomes codes (one per distinct value) and the names of its folders; rows are sorted by their
 combined codes once, and each folder's rows are sliced out together. Only distinct values pass through Python one by
@@ -33,11 +33,11 @@ _TEXTS_KEPT_MAX: Final = 4096
 
 
 class TextOfColumn(ABC):
-    """Makes the name of one folder out of one column. Picklable."""
+    """Derives folder names from one column. Picklable."""
 
     @abstractmethod
     def codes(self, rows: pa.RecordBatch) -> tuple[Codes, list[str]]:
-        """For each row the index of its folder, and the folders' names, which are distinct."""
+        """For each row the index of its folder; and the folders' distinct names."""
 
 
 class ValuesOfColumn(TextOfColumn):
@@ -51,7 +51,7 @@ class ValuesOfColumn(TextOfColumn):
         if isinstance(column, pa.DictionaryArray):
             column = column.dictionary_decode()
         if not _has_text(column.type):
-            raise TypeMismatchError(f"column {self._column!r} of type {column.type} cannot name folders")
+            raise TypeMismatchError(f"column {self._column!r} of type {column.type} cannot be used for folder names")
         indices, values = _encoded(column)
         prefix = _quoted(self._column) + "="
         folders = [prefix + (NULL_FOLDER if value is None else _quoted(value)) for value in _texts(values)]
@@ -93,7 +93,7 @@ class Partitions:
         self._texts = tuple(texts)
 
     def split(self, rows: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """Each folder once, its rows in their order and in memory of their own."""
+        """Each folder once, its rows in order and in their own memory."""
         codes, folders = self._texts[0].codes(rows)
         for text in self._texts[1:]:
             inner, names = text.codes(rows)
@@ -136,7 +136,7 @@ def without_columns(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatc
 def _order(codes: Codes, count: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Row numbers by code, in their order within a code; and how many rows each code has."""
     counts = np.bincount(codes, minlength=count)
-    # Of 16-bit numbers numpy sorts the radix way.
+    # numpy sorts 16-bit numbers by radix sort.
     narrow = codes.astype(np.uint16) if count <= 1 << 16 else codes
     return np.argsort(narrow, kind="stable"), counts
 
@@ -167,7 +167,7 @@ def _floor_seconds(column: pa.Array) -> pa.Array:
 
 
 def _remainder(numbers: pa.Array, divisor: int) -> pa.Array:
-    """Of the division that rounds down; Arrow's rounds to zero."""
+    """The quotient rounded down; Arrow's division rounds toward zero."""
     remainder = pc.subtract(numbers, pc.multiply(pc.divide(numbers, divisor), divisor))
     return pc.if_else(pc.less(remainder, 0), pc.add(remainder, divisor), remainder)
 
@@ -189,12 +189,12 @@ def _texts(values: pa.Array) -> list[str | None]:
 
 @lru_cache(_TEXTS_KEPT_MAX)
 def _quoted(text: str) -> str:
-    """Hive's and Spark's way: what a path or a shell may stumble over as %XX, other characters as they are."""
+    """Escapes as Hive and Spark do: characters that are special in a path or a shell become %XX."""
     return "".join([f"%{ord(char):02X}" if char in _SPECIAL else char for char in text])
 
 
 def _quoted_path(text: str) -> str:
-    """A bucket's name may be a path; it stays below the base path."""
+    """Checks a bucket's name, which may be a path but must stay below the base path."""
     return "/".join([_DOTS.get(part) or _quoted(part) for part in text.split("/")])
 
 

@@ -1,10 +1,10 @@
-"""What a file sink does with files that existed before it, and if it has no rows.
+"""What a file sink does with files that existed before, and what it does if it has no rows.
 
 ::
 
-    append      they stay
+    append      they are kept
     error       the job does not start
-    overwrite   they stay until rows take their place: the first commit removes them
+    overwrite   they are kept until the first commit, which removes them
 
 Subtask 0 determines these files once, when the job begins without a checkpoint. The list is part of the checkpoint, so
 that a repeated commit removes the same files and no others: no file that appeared or was rewritten since, none with a
@@ -34,12 +34,12 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReplacedFiles:
-    """A committable: files that go when it is committed, as they were when the job began."""
+    """A committable: files to remove at the commit, as they were when the job began."""
 
     files: tuple[FileInfo, ...]
 
     def commit(self, files: FileSystem) -> None:
-        """Removes those that are as they were. Idempotent.
+        """Removes the files that are unchanged. Idempotent.
 
         Raises:
             ResourceError: one cannot be removed.
@@ -49,7 +49,7 @@ class ReplacedFiles:
             if now is None:
                 continue
             if (now.size, now.modified_ns) != (before.size, before.modified_ns):
-                _LOG.warning("%s: was rewritten while the job ran; it is not overwritten", before.path)
+                _LOG.warning("%s: was rewritten while the job ran; the sink keeps it", before.path)
                 continue
             try:
                 with contextlib.suppress(FileNotFoundError):
@@ -61,7 +61,7 @@ class ReplacedFiles:
 def check_mode(mode: object, publish: str) -> None:
     """
     Raises:
-        ConfigurationError: unknown mode, or a mode that needs to know which files are the job's own.
+        ConfigurationError: the mode is unknown, or it requires that files appear together.
     """
     if mode not in get_args(SinkMode):
         raise ConfigurationError(f"mode={mode!r}: one of {', '.join(get_args(SinkMode))}")
@@ -76,7 +76,7 @@ def files_before(files: FileSystem, base_path: str) -> tuple[FileInfo, ...]:
     """All visible files under the base path; links are not followed.
 
     Raises:
-        ResourceError: it cannot be listed.
+        ResourceError: the path cannot be listed.
     """
     found = _walk(base_path) if files.is_local(base_path) else files.walk(base_path)
     return tuple(info for info in found if not has_hidden_name(info.path[len(base_path) :]))

@@ -10,7 +10,7 @@ __all__ = ["DefaultRollingPolicy", "LimitsRollingPolicy", "OnCheckpointRollingPo
 
 
 class RollingPolicy:
-    """Says when the open part file is to be closed and a new one begun. Picklable."""
+    """Decides when to close the open part file and begin a new one. Picklable."""
 
     @staticmethod
     def default_rolling_policy(
@@ -32,7 +32,7 @@ class RollingPolicy:
         age_ms: int | None = None,
         inactivity_ms: int | None = None,
     ) -> RollingPolicy:
-        """*shmflink only.* Rolls when any of these limits is reached; a limit that is not given does not apply.
+        """*shmflink only.* Rolls when any of these limits is reached; an omitted limit does not apply.
 
         A part never has more than `part_rows` rows. A part exceeds `part_bytes` by at most what the format writes at
         once: a row group of Parquet, which is written early if its rows take that much memory.
@@ -41,7 +41,7 @@ class RollingPolicy:
 
     @property
     def rows_max(self) -> int | None:
-        """The most rows a part may have; None without a limit."""
+        """The largest number of rows of a part; None without a limit."""
         return None
 
     @property
@@ -51,13 +51,13 @@ class RollingPolicy:
 
     @property
     def rolls_on_checkpoint(self) -> bool:
-        """Whether every checkpoint ends all parts, even those of formats that could resume after a restart."""
+        """Whether every checkpoint closes all parts, even of formats that could resume them after a restart."""
         return False
 
     def should_roll(self, size_bytes: int, opened_ms: int, written_ms: int, now_ms: int) -> bool:
-        """`size_bytes` is what the part holds.
+        """`size_bytes` is the size of the part.
 
-        `opened_ms` and `written_ms` when it was begun and last written.
+        `opened_ms` and `written_ms` are the times when it was begun and last written.
         """
         return False
 
@@ -71,7 +71,7 @@ class OnCheckpointRollingPolicy(RollingPolicy):
 
 
 class LimitsRollingPolicy(RollingPolicy):
-    """Rolls by size, rows, age and inactivity, as far as they have limits."""
+    """Rolls by size, rows, age and inactivity, each only if it has a limit."""
 
     def __init__(
         self, part_bytes: int | None, part_rows: int | None, age_ms: int | None, inactivity_ms: int | None

@@ -51,21 +51,26 @@ _CHECK_INTERVAL_MS: Final = 60_000
 
 
 class Layout(TypedDict, total=False):
-    """*shmflink only.* Where the files of a sink go and when they end. All options are optional.
+    """*shmflink only.* Where the files of a sink go and when they are complete. All options are optional.
 
-    `partition_by`: columns, or assigners like `BucketAssigner.timestamp_bucket_assigner`, for nested folders.
-    `keep_partition_columns`: the files contain those columns as well. `rolling`: when a file is full; never by default.
-    `publish`: files appear `at_end`, when all rows are written, or `when_rolled`, which an unbounded job without
-    checkpoints needs; with checkpoints, files appear when a checkpoint completes. `part_prefix`: the beginning of file
-    names. `schema`: the columns and their types; default: those of the rows. `open_parts_max`: the largest number of
-    files that a subtask writes at a time; to open another one, it closes the least recently written.
-    `buffered_bytes_max`: the memory of all of them together. `check_interval_ms`: how often files are checked for their
-    age. `storage_options`, `file_system`: for remote paths, as in `FileSource`; files wait in the temporary directory
-    until they are uploaded. `mode`: what happens to visible files that exist when the job begins. With `append` they
-    stay; with `error` the job does not start; with `overwrite` the first commit removes them, but no file that appeared
-    since. A job that resumes from a checkpoint or savepoint does not begin again. `empty_file`: in BATCH mode, a sink
-    without rows writes one file with the columns, unless there are files already; not with `partition_by`, because rows
-    determine the folders.
+    - `partition_by`: columns, or assigners like `BucketAssigner.timestamp_bucket_assigner`, for nested folders.
+    - `keep_partition_columns`: the files contain those columns as well.
+    - `rolling`: when a file is full; never by default.
+    - `publish`: files appear `at_end`, when all rows are written, or `when_rolled`, which an unbounded job without
+      checkpoints needs; with checkpoints, files appear when a checkpoint completes.
+    - `part_prefix`: the beginning of file names.
+    - `schema`: the columns and their types; default: those of the rows.
+    - `open_parts_max`: the largest number of files that a subtask writes at a time; to open another one, it closes the
+      least recently written.
+    - `buffered_bytes_max`: the memory of all open files together.
+    - `check_interval_ms`: how often the age of files is checked.
+    - `storage_options`, `file_system`: for remote paths, as in `FileSource`; files wait in the temporary directory
+      until they are uploaded.
+    - `mode`: what happens to visible files that exist when the job begins. `append` keeps them; with `error` the job
+      does not start; with `overwrite` the first commit removes them, but no file that appeared since. A job that
+      resumes from a checkpoint or savepoint does not begin again.
+    - `empty_file`: in BATCH mode, a sink without rows writes one file with the columns, unless there are files already;
+      not with `partition_by`, because rows determine the folders.
     """
 
     partition_by: str | BucketAssigner | Sequence[str | BucketAssigner]
@@ -114,7 +119,7 @@ class FileSink(Sink):
 
     @property
     def settings(self) -> WriterSettings:
-        """*shmflink only.* Where and how its subtasks write."""
+        """*shmflink only.* Where and how the subtasks write."""
         return self._settings
 
     @staticmethod
@@ -251,7 +256,9 @@ class FileSink(Sink):
         return FileSink(self._settings, replace(self._publishing, no_rows=schema), makes_empty_file=True)
 
     def with_input_metadata(self, rows: pa.Schema) -> FileSink:
-        """Parquet and Arrow IPC files, and columns of ORC files, have it. The rows of each file are a part of them."""
+        """Parquet and Arrow IPC files store metadata, ORC files that of columns. A file may contain only a part of
+        the rows.
+        """
         output_format = self._settings.output_format
         if not isinstance(output_format, BulkWriterFactory):
             return self
@@ -267,7 +274,7 @@ class FileSink(Sink):
         settings.output_format.check_columns(settings.buckets.strip(rows).schema)
 
     def check_target(self, configuration: Mapping[str, str]) -> None:
-        """Of a job that may resume only its tasks know whether it begins."""
+        """Only checks a job that cannot resume: for others, only the tasks know whether the job begins."""
         may_resume = RECOVERY_PATH.read(configuration) or HA_TYPE.read(configuration) != "NONE"
         if self._publishing.mode == "error" and not may_resume:
             refuse_files_before(self._settings.files, self._settings.base_path)
@@ -289,7 +296,7 @@ class FileSink(Sink):
         remove_leftovers(self._settings.base_path, self._settings.files, context, hidden)
 
     def takes_updates(self, changelog: Changelog) -> bool:
-        """Only of functions of records (`reduce()`, `sum()`, ...), each update as a record, as in Flink."""
+        """Accepts only updates of per-record functions (`reduce()`, `sum()`, ...), each as a record, as in Flink."""
         return changelog.of_records
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
@@ -300,7 +307,7 @@ class FileSink(Sink):
 
 
 class _Builder:
-    """What both builders have in common."""
+    """The common part of both builders."""
 
     def __init__(self, base_path: str, output_format: OutputFormat, rolling: RollingPolicy) -> None:
         files = FileSystem()
@@ -317,14 +324,14 @@ class _Builder:
         self._check_interval_ms = _CHECK_INTERVAL_MS
 
     def with_bucket_check_interval(self, interval: int) -> Self:
-        """How often, in milliseconds, parts are looked at that may be full by their age; a minute by default."""
+        """How often, in milliseconds, the age of parts is checked; a minute by default."""
         if interval < 1:
             raise ConfigurationError(f"with_bucket_check_interval() needs milliseconds, at least 1, got {interval}")
         self._check_interval_ms = interval
         return self
 
     def with_bucket_assigner(self, bucket_assigner: BucketAssigner) -> Self:
-        """In which folder under the base path records go."""
+        """Chooses the folder under the base path for each record."""
         self._settings = replace(self._settings, buckets=bucket_assigner)
         return self
 
@@ -340,7 +347,7 @@ class _Builder:
         return self
 
     def disable_compact(self) -> Self:
-        """The default: files are left as they were written."""
+        """The default: files are not compacted."""
         return self
 
     def enable_compact(self, strategy: Any, compactor: Any) -> Self:
@@ -351,7 +358,7 @@ class _Builder:
         """
         raise JobGraphError(
             "enable_compact(): this version does not compact files after they were written. For fewer and larger "
-            "files use with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=...)), a longer "
+            "files, use with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=...)), a longer "
             "execution.checkpointing.interval where files roll on checkpoints, or a smaller parallelism of the sink"
         )
 

@@ -34,14 +34,14 @@ from shmflink.operators.base import OperatorContext
 __all__ = ["FileSinkWriter", "Publishing"]
 
 _BATCHES_WAITING_MAX: Final = 3
-"""Between the slot's thread and the sink's: each is a few MiB."""
+"""Items between the slot's thread and the sink's thread; each has a few MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """When whole parts become visible: at the end of the job, or as soon as they are whole.
+    """When complete parts become visible: at the end of the job, or immediately.
 
-    With checkpoints neither: when the checkpoint is complete. Every `check_interval_ms` the sink looks for parts that
+    With checkpoints, instead, when the checkpoint is complete. Every `check_interval_ms` the sink looks for parts that
     are full by their age.
     """
 
@@ -53,10 +53,10 @@ class Publishing:
 
 
 class FileSinkWriter(SinkWriter):
-    """Makes batches independent of the slot's memory; its own thread splits, encodes and waits for the disk.
+    """Makes batches independent of the slot's memory; a separate thread splits, encodes and waits for the disk.
 
-    At a barrier that thread ends the parts. If the format can be truncated and the rolling policy does not roll at
-    checkpoints, it records their lengths instead. The thread that waits for the committables makes them durable.
+    At a barrier that thread closes the parts. If the format can be truncated and the rolling policy does not roll at
+    checkpoints, it records their lengths instead. The thread that collects the committables makes them durable.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class FileSinkWriter(SinkWriter):
         context: OperatorContext,
         states: Sequence[StagedFile] = (),
     ) -> None:
-        """`states`: files that were in progress at the checkpoint that is restored."""
+        """`states`: files that were in progress at the restored checkpoint."""
         self._settings = settings = replace(settings, tag=tag_of(context))
         self._clock: Clock = context.clock
         is_local = settings.files.is_local(settings.base_path)
@@ -103,7 +103,7 @@ class FileSinkWriter(SinkWriter):
         return self._prepare(keeps_open=keeps_open)
 
     def prepare_savepoint(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
-        """Ends every part: two jobs that start from the savepoint cannot both resume one file."""
+        """Closes every part: two jobs that start from the savepoint cannot both resume one file."""
         self._has_uncommitted = False
         return self._prepare(keeps_open=False)
 
@@ -128,7 +128,7 @@ class FileSinkWriter(SinkWriter):
         return self._outbox.is_available
 
     def finish(self) -> None:
-        """The next `prepare_commit` ends every part."""
+        """Makes the next `prepare_commit` close every part."""
         self._outbox.raise_error()
         self._is_ending = True
         self._has_uncommitted |= self._no_rows is not None
@@ -147,13 +147,13 @@ class FileSinkWriter(SinkWriter):
                 self._folder.release(removes=not self._is_ending or self._outbox.error is not None)
 
     def _pieces(self, batch: Batch, now_ms: int) -> list[tuple[str | None, Any]]:
-        """By bucket; one piece without a bucket where the other thread is to split it."""
+        """The pieces by bucket; one piece without a bucket if the other thread must split it."""
         buckets, output_format = self._settings.buckets, self._settings.output_format
         if not buckets.is_by_value:
             return [(buckets.bucket_of(now_ms), output_format.encode(batch))]
         if output_format.is_bulk:
             return [(None, output_format.encode(batch))]
-        # Text of whole records cannot be taken apart later.
+        # Encoded text cannot be split into records later.
         pieces = [(bucket, Batch.of_columns(buckets.strip(rows))) for bucket, rows in buckets.split(batch.columns())]
         return [(bucket, output_format.encode(piece)) for bucket, piece in pieces]
 
@@ -182,7 +182,7 @@ class _Staging:
     """Turns complete parts into staged ones, in another thread; stops once the writer is closed."""
 
     def __init__(self, prepared: Callable[[], _Prepared], folder: str | None) -> None:
-        """`folder` of this host, to be synced."""
+        """`folder`: the local folder to sync."""
         self._prepared = prepared
         self._folder = folder
         self._lock = threading.Lock()
@@ -212,7 +212,9 @@ class _Staging:
 
 
 class _Output:
-    """Between writing parts and handing them out. Used by the outbox's thread alone, `discard` after it ended."""
+    """Parts from their first row until a checkpoint or the end takes them. Used only by the outbox's thread; `discard`
+    after the thread has ended.
+    """
 
     def __init__(
         self, parts: PartWriters, publishing: Publishing, clock: Clock, restored: Sequence[StagedFile]
@@ -225,7 +227,7 @@ class _Output:
         self._checked_ms = clock.processing_time_ms()
 
     def restore(self) -> None:
-        """Ends the files that were in progress where the checkpoint saw them end."""
+        """Truncates the files that were in progress to their length at the checkpoint."""
         for state in self._restored:
             restored_part(state)
 
@@ -238,7 +240,7 @@ class _Output:
             publish(self._parts.take_finished())
 
     def roll(self) -> None:
-        """Looks for parts that are full by their age or because nothing is written to them."""
+        """Looks for parts that are full by age or inactivity."""
         self._checked_ms = self._clock.processing_time_ms()
         self._parts.roll(self._checked_ms)
         if self._when_rolled:
@@ -269,10 +271,10 @@ def _stage(part: FinishedPart) -> StagedFile:
 
 
 def _replaced(settings: WriterSettings, publishing: Publishing, context: OperatorContext) -> ReplacedFiles | None:
-    """What this job is to overwrite; None where it overwrites nothing or does not begin here.
+    """The files that this job overwrites; None if it overwrites nothing or resumes.
 
     Raises:
-        JobGraphError: there are files where there must be none.
+        JobGraphError: the mode is `error`, and there are files.
     """
     begins = context.subtask_index == 0 and context.restored.checkpoint_id is None
     if publishing.mode == "append" or not begins:
@@ -285,7 +287,7 @@ def _replaced(settings: WriterSettings, publishing: Publishing, context: Operato
 
 
 def _no_rows(settings: WriterSettings, publishing: Publishing, context: OperatorContext) -> pa.RecordBatch | None:
-    """What is written if there are no rows, in the form of the output; None: nothing."""
+    """The encoded content of the file that is written if there are no rows; None: no file."""
     is_mine = context.is_batch and context.subtask_index == 0
     if publishing.no_rows is None or not is_mine or settings.buckets.is_by_value:
         return None

@@ -13,7 +13,7 @@ __all__ = ["StreamingFileSink"]
 class StreamingFileSink:
     """Builds a `FileSink`, for `add_sink` as well as `sink_to`.
 
-    Without checkpoints the files appear as the job ends; Flink leaves them under their hidden names.
+    Without checkpoints, the files appear when the job ends; Flink leaves them under their hidden names.
     """
 
     BaseBuilder: ClassVar = FileSink.BaseBuilder

@@ -1,4 +1,4 @@
-"""CSV and JSON lines out: columns to bytes in the core, compressed on the way where asked."""
+"""CSV and JSON lines out: the core turns columns into text, which is compressed if requested."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shmflink.errors import ConfigurationError
 __all__ = ["CsvStyle", "CsvWriterFactory", "JsonLinesWriterFactory", "Timestamps"]
 
 Timestamps: TypeAlias = Literal["sql", "iso"]
-"""`2020-12-30 12:13:14.5` or `2020-12-30T12:13:14.5`, with `Z` behind it where the column has a time zone."""
+"""`2020-12-30 12:13:14.5` or `2020-12-30T12:13:14.5`, followed by `Z` if the column has a time zone."""
 
 _STANDARDS: Final = ("sql", "iso")
 _QUOTINGS: Final = ("minimal", "all", "none")
@@ -31,7 +31,7 @@ _PIECE_ROWS: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class CsvStyle:
-    """How CSV is written. `null_text` is never quoted; text that looks like it is.
+    """How CSV is written. `null_text` is never quoted; a string that equals it is quoted.
 
     `quoting` is `minimal`, `all` (everything but nulls) or `none`.
     """
@@ -61,7 +61,7 @@ class CsvStyle:
 
 
 class _TextWriterFactory(BulkWriterFactory):
-    """Text files, each line a row."""
+    """Text files with one row per line."""
 
     def __init__(
         self, extension: str, schema: pa.Schema | None, compression: TextCompression, compression_level: int | None
@@ -81,7 +81,7 @@ class _TextWriterFactory(BulkWriterFactory):
         return _TextWriter(sink, self, first.schema)
 
     def head(self, first: pa.RecordBatch) -> bytes:
-        """What a file begins with."""
+        """The beginning of each file."""
         return b""
 
     def check_columns(self, columns: pa.Schema) -> None:
@@ -89,7 +89,7 @@ class _TextWriterFactory(BulkWriterFactory):
 
     @abstractmethod
     def lines(self, columns: pa.RecordBatch) -> bytes:
-        """The rows as they are written to the file."""
+        """The rows as text."""
 
 
 class _TextWriter:
@@ -103,17 +103,17 @@ class _TextWriter:
 
     def write(self, columns: pa.RecordBatch) -> None:
         columns = conform(columns, self._schema)
-        for start in range(0, columns.num_rows, _PIECE_ROWS):  # text is larger than columns: a piece at a time
+        for start in range(0, columns.num_rows, _PIECE_ROWS):  # text is larger than columns: convert a piece at a time
             self._sink.write(self._factory.lines(columns.slice(start, _PIECE_ROWS)))
 
     def flush(self) -> None:
-        """Only the codec holds something back, and little."""
+        """Does nothing: only the codec buffers, and little."""
 
     def close(self) -> None:
         self._sink.close()
 
     def abandon(self) -> None:
-        """Nothing to give up."""
+        """Does nothing: there is nothing to discard."""
 
 
 class CsvWriterFactory(_TextWriterFactory):

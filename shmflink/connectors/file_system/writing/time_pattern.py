@@ -1,4 +1,4 @@
-"""Patterns of Java's DateTimeFormatter, as Flink's bucket assigners take them, and time zones."""
+"""Patterns of Java's DateTimeFormatter, as Flink's bucket assigners accept them, and time zones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["TimePattern", "time_zone"]
 
 
 class TimePattern:
-    """Writes instants in a zone (the machine's where none is given). Picklable."""
+    """Formats instants in a zone (by default the machine's). Picklable."""
 
     def __init__(self, pattern: str, timezone_id: str | None) -> None:
         """Raises ConfigurationError for an unknown pattern letter or time zone."""
@@ -32,7 +32,7 @@ class TimePattern:
         return moment.strftime(self._strftime)
 
 
-# Letters to strftime's, and the seconds that one step of them lasts at least.
+# Pattern letters to strftime's, and the shortest duration in seconds of one step.
 _LETTERS: Final = {
     "yyyy": ("%Y", 86_400),
     "uuuu": ("%Y", 86_400),

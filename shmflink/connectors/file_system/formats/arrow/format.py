@@ -25,8 +25,8 @@ _OFFSETS: Final = {pa.string(): "<i4", pa.binary(): "<i4", pa.large_string(): "<
 class ArrowIpcFormat(PieceFormat):
     """*shmflink only.* Arrow IPC files and streams (also called Feather V2), told apart by their first bytes.
 
-    Local files are mapped into memory, so that uncompressed columns are not copied before they are used. Files are cut
-    into their record batches; streams, which have no footer to find them by, are read whole.
+    Local files are mapped into memory, so that uncompressed columns are not copied before use. A file is split at its
+    record batches; a stream has no footer that locates these, so it is read as a whole.
     """
 
     def open_split(self, split: Split) -> SplitCursor:
@@ -35,7 +35,7 @@ class ArrowIpcFormat(PieceFormat):
         file = _open(self.files, path, columns)
         whole = isinstance(file, _StreamPieces)
         if whole and split.payload.offset:
-            pieces = range(0)  # the range at the start of the file has them all
+            pieces = range(0)  # the range at the start of the file contains all batches
         else:
             pieces = range(1) if whole else pieces_of_range(file, split.payload)
         if self.known is not None:
@@ -105,7 +105,7 @@ def _open(files: FileSystem, path: str, columns: list[str] | None) -> _FilePiece
 
 
 def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch, after a check that all offsets are inside its buffers: the reader trusts the file, and an access
+    """The batch, after a check that all offsets are inside its buffers. Arrow's reader trusts the file, and an access
     beyond a buffer kills the process. `validate(full=True)` also checks the text and takes 5 times as long.
 
     Raises pa.ArrowInvalid.
@@ -122,5 +122,5 @@ def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
             continue
         values = np.frombuffer(offsets, width)[column.offset : column.offset + len(column) + 1]
         if (values[1:] < values[:-1]).any():
-            raise pa.ArrowInvalid(f"column {name!r}: offsets that go back")
+            raise pa.ArrowInvalid(f"column {name!r}: offsets decrease")
     return batch

@@ -18,7 +18,7 @@ _BATCH_BYTES: Final = 4 << 20
 
 
 class IpcWriterFactory(BulkWriterFactory):
-    """*shmflink only.* Arrow IPC files, which readers can map into memory when they are not compressed."""
+    """*shmflink only.* Arrow IPC files. Readers can map uncompressed files into memory."""
 
     extension = ".arrow"
 
@@ -61,7 +61,7 @@ class _IpcWriter:
 
     def flush(self) -> None:
         if self._waiting:
-            # As a table: its dictionaries are made one, which a file needs.
+            # As a table, because that unifies the dictionaries, as a file requires.
             table = pa.Table.from_batches(self._waiting, self._schema)
             self._writer.write_table(table if len(self._waiting) == 1 else table.combine_chunks())
         self._waiting, self.buffered_bytes = [], 0

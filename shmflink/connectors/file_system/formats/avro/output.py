@@ -1,7 +1,7 @@
 """Writes Avro container files (Apache Avro 1.12, "Object Container Files") of generic records.
 
-Records are dicts, or rows with names; enums are their symbols. A union's value is written as the first branch that
-accepts it. Per record on purpose: the records are Python objects, and the schema describes each of their parts.
+Records are dicts or rows with names; enums are symbols. A union's value is written as the first branch that accepts it.
+The loop over records is in Python because records are Python objects and the schema describes each of their parts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Encode = Callable[[Any, bytearray], None]
 
 
 class AvroSchema:
-    """A schema of Avro's. Made by `parse_string` and `parse_file`."""
+    """An Avro schema. Created by `parse_string` and `parse_file`."""
 
     def __init__(self, text: str) -> None:
         """Raises ConfigurationError if the text is not a schema."""
@@ -47,7 +47,7 @@ class AvroSchema:
 
     @staticmethod
     def parse_file(file_path: str) -> AvroSchema:
-        """The schema in a file, wherever file sources can read.
+        """The schema in a file, on any file system that file sources can read.
 
         Raises:
             ResourceError: it cannot be read.
@@ -80,7 +80,7 @@ class AvroSchema:
 
 
 class GenericRecordAvroTypeInfo(TypeInformation):
-    """Records of an Avro schema: dicts, which travel as they are."""
+    """Records of an Avro schema: dicts, which are sent unchanged."""
 
     def __init__(self, schema: AvroSchema) -> None:
         super().__init__("pickle", f"GenericRecordAvroTypeInfo({schema})")
@@ -231,7 +231,7 @@ _LOGICAL: Final[Mapping[str, tuple[tuple[type, ...], Callable[[Any], int]]]] = {
 
 
 class _Compiler:
-    """Makes a function of a schema, once: it appends a value's bytes."""
+    """Compiles a schema into a function that appends a value's bytes."""
 
     def __init__(self) -> None:
         self._named: dict[str, Encode] = {}
@@ -240,7 +240,7 @@ class _Compiler:
         if isinstance(schema, list):
             return self._union([self.encoder(branch) for branch in schema])
         if isinstance(schema, str):
-            # Late: a record may hold itself.
+            # Looked up late: a record may contain itself.
             return _PRIMITIVES.get(schema) or (lambda value, out: self._named[schema.rpartition(".")[2]](value, out))
         logical = schema.get("logicalType")
         if logical in _LOGICAL:

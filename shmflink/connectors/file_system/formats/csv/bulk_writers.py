@@ -19,7 +19,7 @@ class CsvBulkWriters:
     @staticmethod
     def for_schema(schema: CsvSchema) -> BulkWriterFactory:
         """CSV files with the columns of the schema, as Flink writes them; elements of arrays are joined by their
-        separator. `FileSink.csv` (*shmflink only*) is faster and quotes only what needs quotes.
+        separator. `FileSink.csv` (*shmflink only*) is faster and quotes only where necessary.
 
         Raises:
             ConfigurationError: two of the characters are equal.
@@ -50,7 +50,7 @@ class _SchemaCsvFactory(CsvWriterFactory):
 
 
 def _joined(lists: pa.ListArray, separator: str) -> pa.Array:
-    """One text for each list; an element that is null is empty text."""
+    """One text per list; a null element becomes empty text."""
     values = lists.values
     texts = java_numbers(values) if pa.types.is_floating(values.type) else values.cast(pa.string())
     elements = texts.fill_null("")

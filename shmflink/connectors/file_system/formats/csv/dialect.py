@@ -1,4 +1,4 @@
-"""The syntax of a CSV file: as the user declares it, and as the native core takes it."""
+"""The syntax of a CSV file: as the user declares it and as the native core expects it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class ValueRules:
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """The characters that mean something, and how records end.
+    """The special characters, and how records end.
 
-    With `quoted_newlines`, text in quotes may go over several lines; without, a line end is always the end of a record,
-    so that a quote that is not closed costs one line.
+    With `quoted_newlines`, quoted text may span several lines. Without it, every line end is the end of a record, so
+    that an unclosed quote spoils only one line.
     """
 
     delimiter: str = ","
@@ -62,7 +62,7 @@ class CsvDialect:
 
     @property
     def is_line_based(self) -> bool:
-        """True where every line end outside of escapes ends a record."""
+        """True if every line end that is not escaped ends a record."""
         return (self.quote is None or not self.quoted_newlines) and self.escape is None
 
     @property
@@ -74,7 +74,7 @@ class CsvDialect:
         """A parser for records with this many fields; `sources` as for `CsvParser`.
 
         Raises:
-            ConfigurationError: a type that CSV has no values of, a timestamp format that is not understood.
+            ConfigurationError: CSV cannot represent a type, or a timestamp format is not supported.
         """
         escape = None if self.escape == self.quote else self.escape  # a quote that escapes a quote doubles it
         try:

@@ -36,28 +36,29 @@ __all__ = ["CsvFormat"]
 class CsvFormat(ParsedRecordsFormat):
     """*shmflink only.* CSV files as columns.
 
-    - `schema`: the columns and their types; else both come from the files.
-    - `delimiter`: one ASCII character, like `quote`, `escape` and `comment` (what starts lines to pass over).
-    - `quote`: None where quotes mean nothing.
-    - `escape`: takes the meaning from the character behind it.
+    - `schema`: the columns and their types; by default, both come from the files.
+    - `delimiter`: one ASCII character, like `quote`, `escape` and `comment` (which begins lines to skip).
+    - `quote`: None if quotes have no special meaning.
+    - `escape`: makes the next character literal.
     - `double_quotes`: a quote inside quotes is written twice.
-    - `quoted_newlines`: text in quotes may go over several lines.
+    - `quoted_newlines`: quoted text may span several lines.
     - `header`: the first record names the columns.
-    - `column_names`: the names, in the files' order; a header is passed over. Without both: `f0`, `f1`, ...
+    - `column_names`: the names, in the files' order; a header is skipped. Without header and names: `f0`, `f1`, ...
     - `column_types`: types of some columns, instead of those inferred.
-    - `skip_rows`: lines at the start of each file to pass over.
-    - `skip_data_rows`: records behind the header of each file to pass over.
+    - `skip_rows`: number of lines to skip at the start of each file.
+    - `skip_data_rows`: number of records to skip after the header of each file.
     - `null_values`: fields that are null.
     - `true_values`: fields that are true, for boolean columns.
     - `false_values`: fields that are false.
-    - `timestamp_formats`: of `strptime`, tried in this order before ISO 8601. Text without an offset is local time of
-      the column's zone (`pa.timestamp("us", "Europe/Berlin")`), as in a cast; columns inferred from text with offsets
-      are in UTC.
+    - `timestamp_formats`: formats of `strptime`, tried in this order before ISO 8601. Text without an offset is local
+      time in the column's zone (`pa.timestamp("us", "Europe/Berlin")`), as in a cast; columns inferred from text with
+      offsets are in UTC.
     - `decimal_point`: `.` or `,`.
-    - `encoding`: of the files. Files that are not UTF-8 are not cut into ranges.
-    - `infer_rows`: how many rows at the start of a file types are inferred from, 1 MiB at most: int64, bool, uint64, a
-      decimal of 38 digits for whole numbers beyond these (longer ones are strings), double, date, timestamp, string.
-    - `on_error`: `fail` stops the job at a malformed row; `skip` leaves it out; `side_output` hands it to the side
+    - `encoding`: the charset of the files. Files that are not UTF-8 are not split.
+    - `infer_rows`: types are inferred from this many rows at the start of a file, from 1 MiB at most: int64, bool,
+      uint64, a decimal of 38 digits for larger whole numbers (longer ones are strings), double, date, timestamp,
+      string.
+    - `on_error`: `fail` fails the job at a malformed row; `skip` skips the row; `side_output` sends it to the side
       output `malformed_tag`; `folder` writes it into `malformed_folder`, as JSON lines.
     """
 
@@ -87,7 +88,7 @@ class CsvFormat(ParsedRecordsFormat):
         malformed_folder: str | None = None,
         malformed_tag: str = MALFORMED_TAG,
     ) -> None:
-        """Raises ConfigurationError for options that do not go together."""
+        """Raises ConfigurationError for contradictory options."""
         if skip_rows < 0 or skip_data_rows < 0 or infer_rows < 1:
             raise ConfigurationError("CSV: skip_rows must not be negative and infer_rows must be positive")
         self._dialect = CsvDialect(delimiter, quote, escape, double_quotes, comment, quoted_newlines)
@@ -129,7 +130,7 @@ class CsvFormat(ParsedRecordsFormat):
         return RecordCursor(split, text, parser, self._malformed, self._explainer(schema), self._batch_type(schema))
 
     def infer_schema(self, path: str) -> pa.Schema:
-        """The declared columns, or the header's names and the types that the first rows have."""
+        """The declared columns, or the header's names and the types of the first rows."""
         if self._declared is not None:
             return self._declared
         head = read_head(self.files, path, self._charset, self._head, self._dialect)
@@ -142,7 +143,7 @@ class CsvFormat(ParsedRecordsFormat):
         types, rows = infer_csv_types(head, self._dialect, self._rules, self._infer_rows, self._types)
         self._inferred.update({name: rows for name in head.names if name not in self._types})
         schema = pa.schema(list(zip(head.names, types, strict=True)))
-        self._parser(schema, ())  # raises where CSV has no values of a type
+        self._parser(schema, ())  # raises if CSV cannot represent a type
         return schema
 
     def check(self, path: str) -> None:
@@ -150,7 +151,7 @@ class CsvFormat(ParsedRecordsFormat):
         self.names_of(path)
 
     def require_columns(self, paths: Sequence[str]) -> None:
-        """Raises DataFormatError where none of some files has a declared column: most likely its name is misspelled."""
+        """Raises DataFormatError if none of these files has a declared column: its name is probably misspelled."""
         missing = dict.fromkeys(self._declared.names if self._declared else ())
         first: tuple[str, ...] = ()
         for path in paths:
@@ -160,12 +161,12 @@ class CsvFormat(ParsedRecordsFormat):
             first = first or names
             for name in names:
                 missing.pop(name, None)
-        if missing and first:  # files of no records lack nothing
+        if missing and first:  # a file without records lacks no column
             shown = f"{first[:20]}"[1:-1]
             raise DataFormatError(f"{paths[0]}: there is no column {next(iter(missing))!r}; its columns are [{shown}]")
 
     def with_schema(self, schema: pa.Schema) -> Self:
-        self._parser(schema, ())  # raises where CSV has no values of a type
+        self._parser(schema, ())  # raises if CSV cannot represent a type
         return self.wanting(schema=schema)
 
     def names_of(self, path: str) -> tuple[str, ...]:
@@ -175,11 +176,11 @@ class CsvFormat(ParsedRecordsFormat):
     def _wanted(self) -> pa.Schema:
         """The columns of batches."""
         schema = self.wanted.schema if self.wanted.schema is not None else self._declared
-        assert schema is not None, "with_schema() comes first where nothing was declared"
+        assert schema is not None, "call with_schema() first: no columns were declared"
         return schema
 
     def _parsed(self, schema: pa.Schema) -> pa.Schema:
-        """What the parser makes of text for these columns."""
+        """How the parser converts text for these columns."""
         return schema
 
     def _parser(self, schema: pa.Schema, names: Sequence[str]) -> CsvParser:
@@ -207,7 +208,7 @@ class CsvFormat(ParsedRecordsFormat):
             file.close()
 
     def _end_check(self, part: FileRange, end: int, head_end: int) -> Any:
-        """What looks whether the reader of the next range starts where this one stopped."""
+        """A check that the reader of the next range starts where this one stopped."""
 
         def check(position: int) -> None:
             if self._dialect.is_line_based or not self.is_splittable:
@@ -215,7 +216,7 @@ class CsvFormat(ParsedRecordsFormat):
             following = max(head_end, self._record_start(part.path, end))
             if following != position:
                 raise DataFormatError(
-                    f"{part.path}: the quotes around byte {end} do not show where records start "
+                    f"{part.path}: the quotes around byte {end} do not determine where records start "
                     f"(byte {position} or {following}); read the file in one piece (splits_files=False), or pass "
                     f"quoted_newlines=False if no quoted text spans several lines"
                 )

@@ -17,10 +17,10 @@ from shmflink.errors import DataFormatError
 __all__ = ["SAMPLE_BYTES", "CsvHead", "FileHead", "read_head", "read_records", "read_sample"]
 
 SAMPLE_BYTES: Final = 1 << 20
-"""How much of a file's text is looked at, where it is not read."""
+"""How much of a file's text is examined for its names and types."""
 
 _HEAD_BYTES: Final = 64 << 10
-_RECORD_BYTES_MAX: Final = 64 << 20  # as readers have it
+_RECORD_BYTES_MAX: Final = 64 << 20  # as in the readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class FileHead:
 
 
 def read_head(files: FileSystem, path: str, charset: str, head: CsvHead, dialect: CsvDialect) -> FileHead:
-    """Reads names and place of a file's data.
+    """Reads the column names of a file and finds where its data starts.
 
     Raises:
-        DataFormatError: no text, no header, or a header that does not fit the names.
+        DataFormatError: there is no text or no header, or the header does not match the names.
     """
     parser = dialect.parser(pa.schema([]), [], 1, ValueRules())
     for size in (_HEAD_BYTES, SAMPLE_BYTES, 8 * SAMPLE_BYTES, _RECORD_BYTES_MAX):
@@ -92,7 +92,7 @@ def read_sample(files: FileSystem, path: str, charset: str, size: int, start: in
 def _find(
     parser: CsvParser, path: str, text: bytes, head: CsvHead, *, is_whole: bool
 ) -> tuple[tuple[str, ...], int] | None:
-    """Names and where the data starts; None where `text` is too short."""
+    """The names and where the data starts; None if `text` is too short."""
     start = len(codecs.BOM_UTF8) if text.startswith(codecs.BOM_UTF8) else 0
     for _ in range(head.skip_rows):
         line_end = text.find(b"\n", start)

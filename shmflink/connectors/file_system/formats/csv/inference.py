@@ -26,15 +26,15 @@ _TYPES: Final = {
     "timestamp[ns, UTC]": pa.timestamp("ns", "UTC"),
     "string": pa.string(),
 }
-"""In the order in which they are tried. Integers beyond int64 become uint64, a decimal of 38 digits, or strings.
-Timestamps are in nanoseconds if microseconds would lose digits, and in UTC if a value has an offset.
+"""The types, in the order in which they are tried. Integers beyond int64 become uint64, a decimal of 38 digits, or
+strings. Timestamps are in nanoseconds if microseconds would lose digits, and in UTC if a value has an offset.
 """
 
 
 def infer_csv_types(
     head: FileHead, dialect: CsvDialect, rules: ValueRules, rows_max: int, known: Mapping[str, pa.DataType]
 ) -> tuple[list[pa.DataType], int]:
-    """The type of each column, `known` ones as they are, and how many rows were looked at."""
+    """The type of each column (`known` types unchanged), and how many rows were examined."""
     parser = dialect.parser(pa.schema([]), [], len(head.names) or 1, rules)
     text, is_last = read_records(head, parser)
     rows, kinds = parser.infer(text, 0, len(text), is_last=is_last, max_rows=rows_max)

@@ -21,13 +21,13 @@ from shmflink.errors import DataFormatError
 
 __all__ = ["JacksonStyle", "java_numbers"]
 
-_CHECKED_LENGTH: Final = 24  # CsvEncoder.MAX_QUOTE_CHECK: longer text is quoted without a look at it
-_UNIT_SEPARATOR: Final = 0x1F  # what no number or date has in its text
+_CHECKED_LENGTH: Final = 24  # CsvEncoder.MAX_QUOTE_CHECK: longer text is quoted without examining it
+_UNIT_SEPARATOR: Final = 0x1F  # characters that occur in no number or date
 
 
 @dataclass(frozen=True, slots=True)
 class JacksonStyle:
-    """`quote` and `escape` may be None: then nothing is quoted, or nothing but quotes is doubled."""
+    """If `quote` is None, nothing is quoted; if `escape` is None, only quotes are doubled."""
 
     delimiter: str = ","
     quote: str | None = '"'
@@ -80,7 +80,7 @@ class JacksonStyle:
         return pc.if_else(needs, quoted, texts)
 
     def _check_plain(self, texts: pa.Array) -> None:
-        """Raises DataFormatError for text that no reader would take for one cell."""
+        """Raises DataFormatError for text that a reader would not read as one cell."""
         is_bad = pc.match_substring_regex(texts, f"[{re.escape(self.delimiter)}\r\n]")
         bad = texts.filter(is_bad)
         if len(bad):
@@ -95,7 +95,7 @@ class JacksonStyle:
 
 
 def java_numbers(column: pa.Array) -> pa.Array:
-    """The text of floating-point numbers as Java's toString gives it."""
+    """The text of floating-point numbers, as in Java's toString."""
     texts = column.cast(pa.string())
     size = pc.abs(column)
     is_plain = pc.and_(pc.greater_equal(size, 1e-3), pc.less(size, 1e7))

@@ -53,7 +53,7 @@ class CsvReaderFormat(CsvFormat):
         """Reads files that `schema` describes.
 
         Raises:
-            ConfigurationError: characters that do not go together.
+            ConfigurationError: special characters conflict.
         """
         return CsvReaderFormat(schema)
 
@@ -70,13 +70,13 @@ class CsvReaderFormat(CsvFormat):
         return _TextCursor(super().open_split(split), split.payload.path, self._wanted(), self._separators)
 
     def _parsed(self, schema: pa.Schema) -> pa.Schema:
-        """Arrays are read as text, and decimals, which are rounded to their scale."""
+        """The columns to parse: arrays and decimals are read as text; decimals are rounded to their scale later."""
         as_text = self._scaled | self._separators.keys()
         return pa.schema([(f.name, pa.string() if f.name in as_text else f.type) for f in schema])
 
 
 class _TextCursor(SplitCursor):
-    """Cuts the text of array columns into their elements, and brings decimals to their scale."""
+    """Splits the text of array columns into elements, and rounds decimals to their scale."""
 
     def __init__(self, inner: SplitCursor, path: str, schema: pa.Schema, separators: Mapping[str, str]) -> None:
         self._inner = inner

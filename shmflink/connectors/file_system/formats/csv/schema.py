@@ -29,7 +29,7 @@ class CsvColumn:
 
 @dataclass(frozen=True, slots=True)
 class CsvSchema:
-    """What a CSV file has in it. Made by `builder()`."""
+    """The columns and the dialect of a CSV file. Created by `builder()`."""
 
     columns: tuple[CsvColumn, ...] = ()
     column_separator: str = ","
@@ -48,12 +48,12 @@ class CsvSchema:
 
     @property
     def arrow_schema(self) -> pa.Schema:
-        """The columns as Arrow has them."""
+        """The columns as an Arrow schema."""
         return pa.schema([(column.name, column.type_info.arrow_type) for column in self.columns])
 
     @property
     def declared(self) -> TypeInformation | pa.Schema:
-        """The rows' type, or the columns where one is declared as the Table API does: with its scale, for example."""
+        """The rows' type; the columns' types if one is declared as in the Table API, for example with a scale."""
         has_data_types = any(isinstance(column.type_info, DataType) for column in self.columns)
         return self.arrow_schema if has_data_types else self.row_type
 
@@ -78,7 +78,7 @@ class CsvSchemaBuilder:
     _schema: CsvSchema = field(default_factory=CsvSchema)
 
     def build(self) -> CsvSchema:
-        """Raises ConfigurationError where two columns have one name."""
+        """Raises ConfigurationError if two columns have the same name."""
         names = [column.name for column in self._schema.columns]
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
@@ -88,7 +88,7 @@ class CsvSchemaBuilder:
     def add_array_column(
         self, name: str, separator: str = _ELEMENT_SEPARATOR, element_type: TypeInformation | DataType | None = None
     ) -> CsvSchemaBuilder:
-        """A list of scalars in one cell; of strings where no type is given."""
+        """A list of scalars in one cell; strings if no type is given."""
         if isinstance(element_type, DataType):
             return self._add(CsvColumn(name, DataTypes.ARRAY(element_type), separator))
         return self._add(CsvColumn(name, Types.LIST(element_type or Types.STRING()), separator))
@@ -98,7 +98,7 @@ class CsvSchemaBuilder:
         return self._add(CsvColumn(name, Types.BOOLEAN()))
 
     def add_number_column(self, name: str, number_type: TypeInformation | DataType | None = None) -> CsvSchemaBuilder:
-        """A number; of 64 bits without a fraction where no type is given."""
+        """A number; a 64-bit integer if no type is given."""
         return self._add(CsvColumn(name, number_type or Types.LONG()))
 
     def add_string_column(self, name: str) -> CsvSchemaBuilder:
@@ -112,15 +112,15 @@ class CsvSchemaBuilder:
         return self
 
     def clear_columns(self) -> CsvSchemaBuilder:
-        """No columns again."""
+        """Removes all columns."""
         return self._set(columns=())
 
     def set_allow_comments(self, allow: bool = True) -> CsvSchemaBuilder:
-        """Whether lines that begin with ``#`` are left out when reading."""
+        """Whether reading skips lines that begin with ``#``."""
         return self._set(allow_comments=allow)
 
     def set_any_property_name(self, name: str) -> CsvSchemaBuilder:
-        """Not possible: a row has the schema's columns alone, and others are passed over.
+        """Not supported: a row has only the schema's columns; others are skipped.
 
         Raises:
             ConfigurationError: always.
@@ -176,15 +176,15 @@ class CsvSchemaBuilder:
         return self._set(quote_char=_one_char("Quote char", char))
 
     def set_skip_first_data_row(self, skip: bool = True) -> CsvSchemaBuilder:
-        """Whether the first row is left out when reading."""
+        """Whether reading skips the first row."""
         return self._set(skip_first_data_row=skip)
 
     def set_strict_headers(self, strict: bool = True) -> CsvSchemaBuilder:
-        """Whether the names in the header must be those of the columns, in their order."""
+        """Whether the header must have exactly the names of the columns, in their order."""
         return self._set(strict_headers=strict)
 
     def set_use_header(self, use: bool = True) -> CsvSchemaBuilder:
-        """Whether the first line has the columns' names: by them where it has them all, else columns go by position."""
+        """Whether the first line is a header: columns match by name if it has all of them, otherwise by position."""
         return self._set(use_header=use)
 
     def size(self) -> int:

@@ -38,7 +38,7 @@ ExtraKeys = Literal["ignore", "fail"]
 
 
 class JsonLinesFormat(ParsedRecordsFormat):
-    """*shmflink only.* A JSON object in each line, as columns."""
+    """*shmflink only.* Files with one JSON object per line, as columns."""
 
     def __init__(
         self,
@@ -54,26 +54,26 @@ class JsonLinesFormat(ParsedRecordsFormat):
         malformed_folder: str | None = None,
         malformed_tag: str = MALFORMED_TAG,
     ) -> None:
-        """What is wanted of the lines.
+        """The options for reading the lines.
 
         Args:
-            schema: the columns and their types; else both come from the first lines.
+            schema: the columns and their types; by default, both come from the first lines.
             column_types: types of some columns, instead of those inferred.
-            missing_keys: a key that a line lacks is `null`, or makes the line malformed (`fail`).
-            extra_keys: a key that is not a column is skipped (`ignore`, the default where columns are declared or
-                chosen), or makes the line malformed (`fail`, the default where they are inferred, so that a key that
-                appears late is not lost in silence).
-            timestamp_formats: of `strptime`, tried in this order before ISO 8601. Text without an offset is local time
-                of the column's zone, as in a cast; keys inferred from text with offsets are in UTC.
-            encoding: of the files. Files that are not UTF-8 are not cut into ranges.
-            infer_rows: how many lines at the start of a file types are inferred from, 1 MiB at most. Whole numbers
-                beyond int64 are uint64, decimals of 38 digits, or strings.
+            missing_keys: if a line lacks a key, its value is `null`, or the line is malformed (`fail`).
+            extra_keys: a key that is not a column is skipped (`ignore`, the default if columns are declared or
+                chosen), or makes the line malformed (`fail`, the default if columns are inferred, so that a key that
+                appears late is not dropped silently).
+            timestamp_formats: formats of `strptime`, tried in this order before ISO 8601. Text without an offset is
+                local time in the column's zone, as in a cast; keys inferred from text with offsets are in UTC.
+            encoding: the charset of the files. Files that are not UTF-8 are not split.
+            infer_rows: types are inferred from this many lines at the start of a file, from 1 MiB at most. Whole
+                numbers beyond int64 are uint64, decimals of 38 digits, or strings.
             on_error: as in `CsvFormat`.
             malformed_folder: for `on_error="folder"`.
             malformed_tag: for `on_error="side_output"`.
 
         Raises:
-            ConfigurationError: options that do not go together.
+            ConfigurationError: contradictory options.
         """
         if missing_keys not in ("null", "fail") or extra_keys not in (None, "ignore", "fail"):
             raise ConfigurationError(
@@ -115,11 +115,11 @@ class JsonLinesFormat(ParsedRecordsFormat):
             return self._declared
         schema, rows = infer_json_schema(self.files, path, self._charset, self._infer_rows, self._types)
         self._inferred.update({name: rows for name in schema.names if name not in self._types})
-        self._parser(schema)  # raises where JSON has no values of a type
+        self._parser(schema)  # raises if JSON cannot represent a type
         return schema
 
     def with_schema(self, schema: pa.Schema) -> Self:
-        self._parser(schema)  # raises where JSON has no values of a type
+        self._parser(schema)  # raises if JSON cannot represent a type
         return self.wanting(schema=schema, all_columns=self.wanted.all_columns or schema)
 
     def _start(self, part: FileRange) -> int:

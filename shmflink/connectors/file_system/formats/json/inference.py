@@ -22,7 +22,7 @@ _INT64: Final = 1 << 63
 _UINT64: Final = 1 << 64
 _DECIMAL: Final = 10**38
 _COUNT: Final = pa.uint32()  # placeholder for non-negative int64 values until all values are known
-_RECORD_BYTES_MAX: Final = 64 << 20  # as readers have it
+_RECORD_BYTES_MAX: Final = 64 << 20  # as in the readers
 _DIGITS_OF_MICROSECONDS: Final = 6
 
 
@@ -40,7 +40,7 @@ def infer_json_schema(
     kinds: dict[str, pa.DataType] = {}
     rows = 0
     reason = None
-    # A row at a time: there are few.
+    # A loop per row: the sample is small.
     for line in _sample_lines(files, path, charset):
         if rows == rows_max:
             break
@@ -66,7 +66,7 @@ def infer_json_schema(
 
 
 def _sample_lines(files: FileSystem, path: str, charset: str) -> list[str]:
-    """Whole lines from the start of a file, at least one where there is one."""
+    """Whole lines from the start of a file; at least one if the file has one."""
     for size in (SAMPLE_BYTES, 8 * SAMPLE_BYTES, _RECORD_BYTES_MAX):
         text = read_sample(files, path, charset, size)
         lines = text.decode("utf-8-sig", "replace").split("\n")
@@ -96,7 +96,7 @@ def _type_of(value: Any) -> pa.DataType:
 
 
 def _type_of_whole(value: int) -> pa.DataType:
-    """A type that has the number exactly."""
+    """A type that represents the number exactly."""
     if -_INT64 <= value < _INT64:
         return _COUNT if value >= 0 else pa.int64()
     if 0 < value < _UINT64:
@@ -126,7 +126,7 @@ def _join_all(kinds: Iterable[pa.DataType]) -> pa.DataType:
 
 
 def _join(left: pa.DataType, right: pa.DataType) -> pa.DataType:
-    """A type for values of both; if there is no other, string, which holds any value."""
+    """A type for the values of both; string, which represents any value, if there is no other."""
     joined = wider_type(left, right, of_text=True, otherwise=pa.string())
     assert joined is not None, (left, right)
     return joined

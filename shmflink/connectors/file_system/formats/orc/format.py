@@ -18,7 +18,7 @@ __all__ = ["OrcFormat"]
 
 
 class OrcFormat(PieceFormat):
-    """*shmflink only.* ORC files as rows of the files' own types; a stripe is decoded at a time."""
+    """*shmflink only.* ORC files as rows of the files' own types; decodes one stripe at a time."""
 
     def open_split(self, split: Split) -> SplitCursor:
         path = split.payload.path
@@ -77,7 +77,7 @@ class _Stripes(PieceFile):
         self._source.close()
 
     def _out_of_range(self, piece: int, error: pa.ArrowInvalid) -> DataFormatError:
-        """For a valid stripe that Arrow's reader cannot read, because it only supports nanoseconds."""
+        """The error for a valid stripe that Arrow's reader cannot read because it supports only nanoseconds."""
         return DataFormatError(
             f"{self._path}: column {self._first_out_of_range(piece)!r}: timestamps before 1677 or after 2262 are not "
             f"supported (the file is not corrupt): Arrow's ORC reader converts to 64-bit nanoseconds ({error}). Omit "

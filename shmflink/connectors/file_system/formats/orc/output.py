@@ -58,7 +58,7 @@ OrcBulkWriter = OrcBulkWriters
 
 
 class OrcWriterFactory(BulkWriterFactory):
-    """*shmflink only.* ORC files whose columns are given, or else those of the first batch of each file."""
+    """*shmflink only.* ORC files with the given columns; by default those of the first batch of each file."""
 
     def __init__(self, schema: pa.Schema | None = None, compression: str = "zlib", stripe_size: int = 64 << 20) -> None:
         compression = "uncompressed" if compression == "none" else compression

@@ -1,4 +1,4 @@
-"""Columns that a reader hands out batch by batch, in pieces of any number of rows."""
+"""Columns that a reader returns batch by batch, cut into pieces of any number of rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["BatchedColumns"]
 
 
 class BatchedColumns:
-    """Opened when a row is wanted first. Skipped rows are decoded: readers cannot skip inside a row group."""
+    """Opened at the first requested row. Skipped rows are decoded: readers cannot skip inside a row group."""
 
     def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]]) -> None:
-        """`batches` begins to read."""
+        """`batches` is called to begin reading."""
         self._begin = batches
         self._batches: Iterator[pa.RecordBatch] | None = None
         self._behind = 0
@@ -25,9 +25,9 @@ class BatchedColumns:
         self._behind += rows
 
     def take(self, rows: int, mask: pa.BooleanArray | None = None) -> pa.RecordBatch:
-        """The next `rows` rows; those alone whose mask is true (null is not).
+        """The next `rows` rows; with a mask, only those for which it is true (not null).
 
-        Raises what the reader raises, and pa.ArrowInvalid where there are fewer rows.
+        Raises what the reader raises, and pa.ArrowInvalid if there are fewer rows.
         """
         while self._behind:
             self._behind -= self._next(self._behind).num_rows

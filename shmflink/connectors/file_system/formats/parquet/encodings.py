@@ -1,7 +1,7 @@
-"""Which columns of a Parquet file get a dictionary, and which other encodings.
+"""Which columns of a Parquet file get a dictionary, and which encodings the others get.
 
-A dictionary that is tried and given up costs more than all the rest of a column of distinct numbers, so it is decided
-beforehand by looking at some rows.
+If the writer tries a dictionary and gives it up, that costs more than everything else for a column of distinct numbers.
+Therefore a sample of the rows decides beforehand.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SAMPLE_ROWS: Final = 16_384
 _SAMPLE_PIECES: Final = 8
 
 _DISTINCT_SHARE_MAX: Final = 0.5
-"""More distinct values than this share of the sample: a dictionary does not pay."""
+"""If more than this share of the sample are distinct values, a dictionary does not pay."""
 
 
 def choose_encodings(rows: pa.Table, dictionary: bool | Sequence[str] | str, encodings: str) -> EncodingChoice:
-    """By the options, and by a sample of the rows where `dictionary` is ``auto``."""
+    """Decides by the options and, if `dictionary` is ``auto``, by a sample of the rows."""
     if dictionary == "auto":
         sample = _sample(rows)
         chosen: bool | list[str] = [
@@ -47,7 +47,7 @@ def choose_encodings(rows: pa.Table, dictionary: bool | Sequence[str] | str, enc
 
 
 def _sample(rows: pa.Table) -> pa.Table:
-    """Some runs of rows from all over."""
+    """Some runs of rows, spread over all rows."""
     if rows.num_rows <= SAMPLE_ROWS:
         return rows
     length = SAMPLE_ROWS // _SAMPLE_PIECES
@@ -84,7 +84,7 @@ def _leaves(field: pa.Field, prefix: str = "") -> Iterator[str]:
 
 
 def _is_integral(kind: pa.DataType) -> bool:
-    """Stored as INT32 or INT64."""
+    """Whether the type is stored as INT32 or INT64."""
     return bool(pa.types.is_integer(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)) or bool(
         pa.types.is_time(kind) or pa.types.is_duration(kind)
     )

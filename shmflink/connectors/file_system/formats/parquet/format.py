@@ -27,7 +27,7 @@ __all__ = ["ParquetColumnarRowInputFormat", "ParquetFormat"]
 class ParquetFormat(BulkFormat):
     """*shmflink only.* Parquet files as rows of the files' own types.
 
-    With all columns, or the chosen ones in their order.
+    Reads all columns, or the chosen ones in their order.
     """
 
     def __init__(self, columns: Sequence[str] | None = None, batch_size: int = BATCH_ROWS) -> None:
@@ -57,7 +57,7 @@ class ParquetFormat(BulkFormat):
         """The columns in the footer, or the chosen ones of them."""
         with self._reading.open_whole(self.files, path) as file:
             told = file.schema_arrow
-            # An Arrow schema in the footer hides what was added to the footer beside it.
+            # An Arrow schema in the footer hides metadata that was added to the footer itself.
             metadata = {**(file.metadata.metadata or {}), **(told.metadata or {})}
         schema = self._reading.described(told.with_metadata(metadata or None), path)
         held = set(schema.names)
@@ -72,7 +72,7 @@ class ParquetFormat(BulkFormat):
         return self._with(schema=schema)
 
     def with_filter(self, predicate: Expression) -> Self:
-        """Row groups go by their statistics, rows exactly; columns are decoded where a row passes.
+        """Skips row groups by their statistics and filters rows exactly; decodes other columns only where a row passes.
 
         The predicate's columns have the types that they had in `with_schema` until now.
         """
@@ -104,7 +104,7 @@ class ParquetColumnarRowInputFormat(ParquetFormat):
         is_utc_timestamp: bool = False,
         is_case_sensitive: bool = True,
     ) -> None:
-        """Raises ConfigurationError for names without their case, and for a Hadoop configuration."""
+        """Raises ConfigurationError for case-insensitive names and for a Hadoop configuration."""
         if hadoop_config is not None:
             raise ConfigurationError("ParquetColumnarRowInputFormat(): there is no Hadoop here; omit hadoop_config")
         if not is_case_sensitive:

@@ -1,9 +1,9 @@
-"""Opening Parquet files: by the core where it can, else by pyarrow.
+"""Opens Parquet files with the native core if it supports the file, otherwise with pyarrow.
 
-The core reads the usual files of this host, flat columns of the expected types, not compressed or by snappy, at half of
-pyarrow's cost for small files and for footers of many columns; it decodes only the rows that pass a filter. What it
-declines, pyarrow reads: other codecs and types, nested columns, files whose columns are to be cast or are missing,
-other file systems.
+The core reads common local files: flat columns of the expected types, uncompressed or compressed by snappy. For small
+files and for footers with many columns it costs half as much as pyarrow, and it decodes only rows that pass the filter.
+pyarrow reads the rest: other codecs and types, nested columns, files with missing columns or columns to cast, other
+file systems.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ BATCH_ROWS: Final = 1 << 16
 """The default number of rows of a batch."""
 
 BATCH_BYTES: Final = 8 << 20
-"""The approximate maximum of a batch's bytes; long rows make shorter batches. Many columns make it larger."""
+"""The approximate maximum size of a batch; long rows make shorter batches. With many columns the limit is larger."""
 
 _COLUMN_BYTES: Final = 64 << 10
-"""For each column of a batch: what costs time by batch and column is then little against the rows. Measured on 500
-columns of numbers, filter to Parquet: 8 MiB 4.6 s, 16 MiB 3.5 s, 32 MiB (this) 2.5 s, 64 MiB 2.3 s."""
+"""Bytes per column of a batch; amortizes the cost per batch and column. Measured on 500 columns of numbers, filter to
+Parquet: 8 MiB 4.6 s, 16 MiB 3.5 s, 32 MiB (this) 2.5 s, 64 MiB 2.3 s."""
 
 _BATCH_ROWS_MIN: Final = 1024
 _PAGE_BUFFER_BYTES: Final = 64 << 10
 _DICTIONARY_BYTES_MAX: Final = 64 << 10  # larger ones cost more per batch than they save
 _DICTIONARY_BYTES_PER_VALUE_MAX: Final = 4.0
 _DICTIONARY_ROWS_MIN: Final = 1 << 15  # a shorter split does not pay for opening the file again
-_TEXT_BYTES: Final = 16  # what a value of a dictionary-encoded text may have, for want of knowing
+_TEXT_BYTES: Final = 16  # assumed size of a dictionary-encoded text; the footer does not state it
 _FOOTERS_KEPT: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetPlan:
-    """What to read. `schema` None: the file's own columns. `predicate` may use other columns."""
+    """What to read. If `schema` is None, the file's own columns. `predicate` may use other columns."""
 
     schema: pa.Schema | None = None
     predicate: Expression | None = None
@@ -75,12 +75,12 @@ class Wanted:
 
     @staticmethod
     def of(plan: ParquetPlan, schema: pa.Schema) -> Wanted:
-        """`schema` are the plan's columns, or the file's where the plan has none."""
+        """`schema` has the plan's columns, or the file's if the plan has none."""
         if plan.predicate is None:
             return Wanted(schema, pa.schema([]), None, ())
         told = plan.predicate_schema or schema
         names = ex.bind([plan.predicate], told).columns
-        # Bound to its own columns alone: the others are decoded later, if at all.
+        # Bound only to the columns that it uses: the others are decoded later, if at all.
         tested = pa.schema([field for field in told if field.name in names])
         return Wanted(schema, tested, ex.bind([plan.predicate], tested), tuple(ex.bounds(plan.predicate)))
 
@@ -95,15 +95,15 @@ class Group(NamedTuple):
 
 
 class RunColumns(Protocol):
-    """Some columns of row groups that follow each other, from front to back.
+    """Some columns of consecutive row groups, from front to back.
 
-    Reading raises pa.ArrowException, OSError or ValueError where the file is corrupt.
+    Reading raises pa.ArrowException, OSError or ValueError if the file is corrupt.
     """
 
     def skip(self, rows: int) -> None: ...
 
     def take(self, rows: int, mask: pa.BooleanArray | None = None) -> pa.RecordBatch:
-        """The next `rows` rows; those alone whose mask is true (null is not)."""
+        """The next `rows` rows; with a mask, only those for which it is true (not null)."""
 
 
 class OpenParquet(Protocol):
@@ -114,14 +114,14 @@ class OpenParquet(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of the file, all or at least the wanted ones."""
+        """The columns of the file; all, or at least the requested ones."""
 
     @property
     def names(self) -> list[str]:
         """All columns of the file."""
 
     def statistics(self, name: str, groups: Sequence[int]) -> Sequence[GroupStatistics] | None:
-        """Of a column, for each of these row groups; None where they cannot be trusted."""
+        """The statistics of a column in each of these row groups; None if they cannot be trusted."""
 
     def prepare(self, names: Sequence[str], groups: Sequence[int]) -> int:
         """Rows of a batch, none larger than about `BATCH_BYTES`. Called once, before `read`."""
@@ -129,13 +129,13 @@ class OpenParquet(Protocol):
     def columns(
         self, groups: Sequence[int], names: Sequence[str], batch_rows: int, *, keeps_dictionaries: bool = False
     ) -> RunColumns:
-        """These columns of row groups that follow each other. `keeps_dictionaries`: texts may come as dictionaries."""
+        """These columns of consecutive row groups. `keeps_dictionaries`: strings may be returned as dictionaries."""
 
     def close(self) -> None: ...
 
 
 class ParquetReading:
-    """Opens the files of one plan. Remembers what they have in common: footers, the bound predicate."""
+    """Opens the files of one plan. Caches what they share: footers, the bound predicate."""
 
     def __init__(self, plan: ParquetPlan) -> None:
         self.plan = plan
@@ -146,7 +146,7 @@ class ParquetReading:
         return {"plan": self.plan, "_kept": {}, "_described": None}
 
     def described(self, schema: pa.Schema, path: str) -> pa.Schema:
-        """As `described_schema`; for files that say the same one after another, once."""
+        """Like `described_schema`, but computed once for consecutive files with equal metadata."""
         if self._described is None or not schema.equals(self._described[0], check_metadata=True):
             self._described = schema, described_schema(schema, path)
         return self._described[1]
@@ -161,7 +161,7 @@ class ParquetReading:
         return made, self._wanted or Wanted.of(self.plan, made.schema)
 
     def open_whole(self, files: FileSystem, path: str, **options: Any) -> pq.ParquetFile:
-        """By pyarrow. Raises ResourceError or DataFormatError, naming the file."""
+        """Opens the file with pyarrow. Raises ResourceError or DataFormatError, naming the file."""
         source = files.open_arrow(path)
         try:
             opened = pq.ParquetFile(
@@ -169,7 +169,7 @@ class ParquetReading:
                 metadata=self._kept.get(path),
                 pre_buffer=not files.is_local(path),
                 buffer_size=_PAGE_BUFFER_BYTES if files.is_local(path) else 0,
-                coerce_int96_timestamp_unit="us",  # nanoseconds end in 2262, and wrap without a word
+                coerce_int96_timestamp_unit="us",  # nanoseconds end in 2262, and pyarrow lets them wrap silently
                 **options,
             )
         except (pa.ArrowException, OSError) as error:
@@ -183,7 +183,7 @@ class ParquetReading:
 
     @cached_property
     def _wanted(self) -> Wanted | None:
-        """None where it depends on the file."""
+        """None if it depends on the file."""
         return None if self.plan.schema is None else Wanted.of(self.plan, self.plan.schema)
 
     @cached_property
@@ -207,7 +207,7 @@ class ParquetReading:
 
 
 class CoreFile:
-    """By the core. Its row groups are those of the range already."""
+    """A file opened by the core; has only the row groups of the range."""
 
     def __init__(self, opened: _core.ParquetRange, schema: pa.Schema) -> None:
         self._opened = opened
@@ -234,7 +234,7 @@ class CoreFile:
         return self._opened.read(names, groups, batch_rows, keeps_dictionaries=keeps_dictionaries)
 
     def close(self) -> None:
-        """The descriptor goes with the object and its readers."""
+        """Does nothing: the descriptor is closed with the object and its readers."""
 
 
 class _ArrowFile:

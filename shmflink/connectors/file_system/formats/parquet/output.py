@@ -40,16 +40,20 @@ _COMPRESSIONS: Final = ("none", "snappy", "gzip", "brotli", "zstd", "lz4")
 class ParquetOptions:
     """How Parquet files are written.
 
-    A row group is written when it has `row_group_rows`, or when its columns take `row_group_bytes` of memory, which is
-    the buffer of each open file. `dictionary`: the columns with a dictionary, all, none, or `auto` for those whose
-    first rows repeat values. `encodings`: with `plain`, the encodings of Parquet 1, which every reader supports (also
-    Flink's); with `compact`, integers and times without a dictionary as differences (DELTA_BINARY_PACKED): smaller,
-    faster to write, and supported by DuckDB, Polars, pyarrow, Trino and Spark since 3.3. `statistics`: of all columns,
-    none, or of those named; readers use them to skip row groups. `page_index`: statistics of
-    each page, by which readers skip pages. `bloom_filters`: the columns with one, by which readers skip row groups that
-    lack a value; each takes 1 to 2 bytes for each of `row_group_rows`, and lets one absent value in a hundred pass.
-    `metadata`: texts by key in the footer of each file;
-    they replace those that the rows bring from their source, such as the `geo` of GeoParquet.
+    A row group is written when it has `row_group_rows` rows, or when its columns take `row_group_bytes` of memory,
+    which is the buffer of each open file.
+
+    - `dictionary`: the columns with a dictionary: all, none, a list, or `auto` for those whose first rows repeat
+    values.
+    - `encodings`: `plain` uses the encodings of Parquet 1, which every reader supports, Flink's included. `compact`
+      stores integers and times without a dictionary as differences (DELTA_BINARY_PACKED): smaller, faster to write,
+      and supported by DuckDB, Polars, pyarrow, Trino and Spark since 3.3.
+    - `statistics`: for all columns, none, or those named; readers use them to skip row groups.
+    - `page_index`: statistics of each page; readers use them to skip pages.
+    - `bloom_filters`: the columns with a Bloom filter; readers use it to skip row groups that lack a value. It takes
+      1 to 2 bytes per row of `row_group_rows` and passes one absent value in a hundred.
+    - `metadata`: texts by key in the footer of each file; they replace those that the rows bring from their source,
+      such as the `geo` of GeoParquet.
     """
 
     compression: str = "snappy"
@@ -94,7 +98,7 @@ class ParquetOptions:
                 raise ConfigurationError(f"Parquet metadata: the key {_SCHEMA_KEY!r} is reserved for the writer")
 
     def check_columns(self, schema: pa.Schema) -> None:
-        """Raises ConfigurationError where an option names a column that is missing or cannot have what is asked."""
+        """Raises ConfigurationError if an option names a column that is missing or does not support the option."""
         for option in ("dictionary", "statistics", "bloom_filters"):
             named = getattr(self, option)
             for name in () if isinstance(named, bool | str) else named:
@@ -111,7 +115,7 @@ class ParquetOptions:
             if kind is not None and (pa.types.is_boolean(kind) or pa.types.is_nested(kind)):
                 raise ConfigurationError(
                     f"Parquet bloom_filters: column {name!r} has type {kind}, which cannot have a Bloom filter; "
-                    f"leave it out"
+                    f"remove it from bloom_filters"
                 )
 
 
@@ -141,7 +145,7 @@ class ParquetBulkWriters:
 
 
 class ParquetWriterFactory(BulkWriterFactory):
-    """*shmflink only.* Parquet files whose schema is given, or else that of the first batch of each file."""
+    """*shmflink only.* Parquet files with the given schema; by default that of the first batch of each file."""
 
     def __init__(
         self, schema: pa.Schema | None = None, compression: str = "snappy", *, options: ParquetOptions | None = None
@@ -167,7 +171,7 @@ class ParquetWriterFactory(BulkWriterFactory):
         return _ParquetWriter(file, schema, self._options, self._choose)
 
     def _choose(self, first: pa.Table) -> EncodingChoice:
-        """What enough rows of one file have shown holds for the next ones."""
+        """Reuses the decision for later files once a file had enough rows."""
         if self._choice is not None and self._choice[0].equals(first.schema):
             return self._choice[1]
         chosen = choose_encodings(first, self._options.dictionary, self._options.encodings)
@@ -201,7 +205,7 @@ class _ParquetWriter:
 
     @property
     def expected_bytes(self) -> int:
-        """By the ratio of the row groups before."""
+        """Estimated from the compression ratio of the earlier row groups."""
         return int(self.buffered_bytes * self._file.tell() / self._written_bytes) if self._written_bytes else 0
 
     def write(self, columns: pa.RecordBatch) -> None:
@@ -224,10 +228,10 @@ class _ParquetWriter:
     def abandon(self) -> None:
         self._waiting.clear()
         if self._writer is not None:
-            self._writer.is_open = False  # else its finaliser would write a footer into the closed file
+            self._writer.is_open = False  # otherwise its finalizer would write a footer into the closed file
 
     def _write_groups(self, rows: int) -> None:
-        """The first `rows` of those that wait, in row groups of at most `row_group_rows`."""
+        """Writes the first `rows` buffered rows, in row groups of at most `row_group_rows`."""
         if rows == 0:
             return
         table = pa.Table.from_batches(self._waiting, self._schema)
@@ -266,7 +270,7 @@ class _ParquetWriter:
         return self._writer
 
     def _newer_settings(self) -> dict[str, Any]:
-        """Those that older versions of pyarrow do not take."""
+        """The options that older versions of pyarrow do not accept."""
         if not self._options.bloom_filters:
             return {}
         rows = self._options.row_group_rows

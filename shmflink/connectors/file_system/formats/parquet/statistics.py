@@ -1,6 +1,6 @@
-"""Which row groups of a Parquet file cannot hold a row that passes a filter, by their statistics.
+"""Finds, by statistics, the row groups of a Parquet file that cannot contain a row that passes a filter.
 
-pyarrow offers the statistics of row groups; page indexes and Bloom filters it does not.
+pyarrow exposes the statistics of row groups, but neither page indexes nor Bloom filters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Bound = tuple[str, str, Any]
 
 
 class GroupStatistics(NamedTuple):
-    """What is known of a column in one row group. `low` and `high` are as `_literal` makes constants, or None."""
+    """Statistics of a column in one row group. `low` and `high` have the form that `_literal` returns, or are None."""
 
     low: Any
     high: Any
@@ -43,7 +43,7 @@ class HasStatistics(Protocol):
 
 
 def prune_groups(file: HasStatistics, schema: pa.Schema, bounds: Sequence[Bound]) -> frozenset[int]:
-    """Numbers of those row groups that may hold a row for which all bounds are true.
+    """Numbers of the row groups that may contain a row for which all bounds are true.
 
     `schema` has the types that the file's columns are cast to before they are compared.
     """
@@ -64,7 +64,7 @@ def prune_groups(file: HasStatistics, schema: pa.Schema, bounds: Sequence[Bound]
 def arrow_statistics(
     metadata: pq.FileMetaData, name: str, kind: pa.DataType, groups: Sequence[int]
 ) -> Sequence[GroupStatistics] | None:
-    """By pyarrow, of a column that is a leaf itself; None for others."""
+    """pyarrow's statistics of a column that is itself a leaf; None for other columns."""
     schema = metadata.schema
     # The path of field `b` of a struct `a` is that of a column `a.b`; its name is not.
     leaf = next(
@@ -78,7 +78,7 @@ def arrow_statistics(
 def core_statistics(
     lows: pa.Array, highs: pa.Array, null_counts: pa.Array, rows: Sequence[int]
 ) -> Sequence[GroupStatistics]:
-    """By the core: an element for each row group."""
+    """The core's statistics: one element per row group."""
     low, high = (_plain_values(values) for values in (lows, highs))
     return [
         GroupStatistics(*_ordered(*both), nulls, count)
@@ -103,7 +103,7 @@ def _of_group(group: pq.RowGroupMetaData, leaf: int, kind: pa.DataType) -> Group
 
 
 def _keeps_order(kind: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether casting from one to the other leaves comparisons as they are."""
+    """Whether casting from one to the other preserves comparisons."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if kind.equals(wanted):
@@ -146,7 +146,7 @@ _EXACT_FLOAT_MAX: Final = 1 << 53
 
 
 def _comparable(statistics: pq.Statistics, kind: pa.DataType) -> tuple[Any, Any]:
-    """Smallest and largest value in the form that `_literal` makes, or None."""
+    """Smallest and largest value in the form that `_literal` returns, or None."""
     if pa.types.is_timestamp(kind):
         low, high = statistics.min_raw, statistics.max_raw
         if not isinstance(low, int):
@@ -157,7 +157,7 @@ def _comparable(statistics: pq.Statistics, kind: pa.DataType) -> tuple[Any, Any]
 
 
 def _ordered(low: Any, high: Any) -> tuple[Any, Any]:
-    """None, None where one is NaN."""
+    """None, None if one is NaN."""
     return (None, None) if low != low or high != high else (low, high)
 
 

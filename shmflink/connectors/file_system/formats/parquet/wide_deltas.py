@@ -1,8 +1,8 @@
-"""Columns of 32 bits whose neighbors differ by more than 31: valid, and beyond the readers of Arrow.
+"""32-bit columns with differences of more than 31 bits between neighbors: valid, but Arrow's readers cannot read them.
 
-DELTA_BINARY_PACKED keeps differences; of 32-bit values they may take 33 bits, and DuckDB writes them so
-(`parquet_version V2`), while pyarrow and the crate `parquet` give up ("InitBlock EOF", "'min_delta' too large"). Polars
-reads them, and does it here where it is installed; the other columns of the file stay with the reader that had them.
+DELTA_BINARY_PACKED stores differences. Differences of 32-bit values may take 33 bits. DuckDB writes them so
+(`parquet_version V2`), but pyarrow and the crate `parquet` fail ("InitBlock EOF", "'min_delta' too large"). If Polars
+is installed, it reads these columns; the file's first reader reads the others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["PolarsFile", "delta_columns", "elsewhere"]
 
 
 def delta_columns(files: FileSystem, path: str, names: Sequence[str], groups: Sequence[int]) -> dict[str, pa.DataType]:
-    """Those of these columns that may have wide differences in these row groups, and their types in the file.
+    """The columns among these that may have wide differences in these row groups, with their types in the file.
 
     Raises:
         DataFormatError: there are some, and the file has a type that Polars cannot open.
@@ -44,10 +44,10 @@ def delta_columns(files: FileSystem, path: str, names: Sequence[str], groups: Se
 
 
 def elsewhere(path: str, column: str, error: Exception) -> DataFormatError:
-    """Why a file that is not on this host, where Polars could try, is not read."""
+    """The error for a remote file, which Polars cannot open here."""
     return DataFormatError(
         f"{path}: column {column!r} cannot be decoded ({error}): the file is corrupt, or holds 32-bit values as "
-        f"DELTA_BINARY_PACKED with differences of more than 32 bits, which are read from files of this host alone; "
+        f"DELTA_BINARY_PACKED with differences of more than 32 bits, which can be read only from files of this host; "
         f"copy the file here, or write it again (DuckDB: parquet_version V1)"
     )
 
@@ -118,7 +118,7 @@ class PolarsFile:
             at += rows
 
     def _decode(self, names: Sequence[str], first_row: int, rows: int) -> list[pa.Array]:
-        """Columns by Polars, in the types that the file gives them."""
+        """Columns read by Polars, in the file's types."""
         try:
             table = self._scan.select(names).slice(first_row, rows).collect().to_arrow()
         except self._errors as error:
@@ -133,8 +133,8 @@ class PolarsFile:
 
 
 def _typed(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """What Polars made of a column, in its type: it hands extension types out as their storage, times in nanoseconds,
-    nulls as integers.
+    """A column from Polars, cast to its type in the file: Polars returns extension types as their storage, times in
+    nanoseconds, nulls as integers.
     """
     stored = cast_array(array, _decoded(kind, keeps_extensions=False))
     wanted = _decoded(kind, keeps_extensions=True)

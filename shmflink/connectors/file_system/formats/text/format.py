@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 CHUNK_BYTES: Final = 256 << 10
-"""How much is read for one batch."""
+"""How many bytes are read for one batch."""
 
 LINE_BYTES_MAX: Final = 256 << 20
 """A longer line is an error: the file is hardly text."""
@@ -60,7 +60,7 @@ def is_byte_lined(charset: str) -> bool:
 
 
 class StreamFormat(FileFormat):
-    """Reads records one after the other from a file's bytes, decompressing by the file's name."""
+    """Reads records one after the other from a file's bytes; the file's name determines the decompression."""
 
     is_text = True
 
@@ -80,7 +80,7 @@ class TextLinesFormat(StreamFormat):
 
     @property
     def charset(self) -> str:
-        """Its canonical name."""
+        """The charset's canonical name."""
         return self._charset
 
     def open_split(self, split: Split) -> SplitCursor:
@@ -141,7 +141,7 @@ class RangeCursor(SplitCursor):
         while self._position < self._end:
             start = self._position
             unread = self._end - start - len(self._carry)
-            # Reads grow with a line that does not end, so that it is not copied again and again.
+            # The size of a read grows with an unfinished line, so that the line is not copied over and over.
             data = self._carry + self._file.read(min(max(CHUNK_BYTES, len(self._carry)), unread))
             is_last = len(data) >= self._end - start or len(data) == len(self._carry)
             lines = data if is_last else _complete_lines(data, self._range.path)
@@ -160,7 +160,7 @@ class RangeCursor(SplitCursor):
 
 
 class StreamCursor(SplitCursor):
-    """The lines of a whole file that can only be read from its start: compressed, or in a wide charset.
+    """The lines of a file that can only be read from its start: compressed, or in a wide charset.
 
     `position` counts lines; resuming means reading them again and skipping them, as in Flink.
     """
@@ -206,7 +206,7 @@ class StreamCursor(SplitCursor):
         self._source.close()
 
     def _read(self) -> bytes:
-        """The next piece of text, as UTF-8; sets `_is_at_end` with the last."""
+        """The next piece of text, as UTF-8; sets `_is_at_end` at the last piece."""
         try:
             raw = bytes(self._file.read(max(CHUNK_BYTES, len(self._carry))))
         except DECOMPRESSION_ERRORS as error:
@@ -247,7 +247,7 @@ def _to_utf8(data: bytes, charset: str, path: str, offset: int) -> bytes:
 def _split_lines(data: bytes) -> pa.StringArray:
     """The lines of valid UTF-8 `data`, without their ends.
 
-    What follows the last line end is a line too, if not empty.
+    Non-empty text after the last line end is a line, too.
     """
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

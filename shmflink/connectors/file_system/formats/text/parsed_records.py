@@ -1,4 +1,4 @@
-"""What CSV and JSON lines have in common: records that the core parses into columns, some of them malformed."""
+"""The common part of CSV and JSON lines: records that the core parses into columns, some of them malformed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ class ParsedRecordsFormat(StreamFormat):
     """A text format with columns."""
 
     def __init__(self, schema: DeclaredSchema | None, policy: OnErrorPolicy) -> None:
-        """`schema`: the columns that the program declares; None: each file says which there are."""
+        """`schema`: the columns that the program declares; None: each file determines its columns."""
         self._declared: pa.Schema | None = None if schema is None else declared_schema(schema)
         self._row_type = schema if isinstance(schema, RowTypeInfo) else None
         self._policy = policy
         self._malformed = MalformedRows(policy)
-        self._inferred: dict[str, int] = {}  # rows that a column's type was inferred from; copies share it
+        # number of rows from which each column's type was inferred; shared by copies
+        self._inferred: dict[str, int] = {}
 
     def for_reader(self, context: OperatorContext) -> Self:
         changed = copy.copy(self)
@@ -46,7 +47,7 @@ class ParsedRecordsFormat(StreamFormat):
 
     @property
     def declared(self) -> pa.Schema | None:
-        """The columns that were declared."""
+        """The declared columns."""
         return self._declared
 
     @property
@@ -54,5 +55,5 @@ class ParsedRecordsFormat(StreamFormat):
         return self._row_type
 
     def _batch_type(self, schema: pa.Schema) -> RowTypeInfo | None:
-        """What rows of these columns are; None: rows with the columns' own types."""
+        """The type of rows with these columns; None: rows with the columns' own types."""
         return self._row_type if self._row_type is not None and schema.equals(self._declared) else None

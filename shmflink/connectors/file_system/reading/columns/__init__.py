@@ -1,1 +1,1 @@
-"""The columns of files that are read: merged, declared, told by folders or by the files themselves."""
+"""The columns of input files: merged, declared, taken from folder names or from the files themselves."""

@@ -20,7 +20,7 @@ def declared_schema(schema: DeclaredSchema) -> pa.Schema:
     """The columns of a schema in any of its forms.
 
     Raises:
-        ConfigurationError: none of them.
+        ConfigurationError: `schema` has none of these forms.
     """
     if isinstance(schema, RowTypeInfo):
         columns = schema_of(schema)
@@ -37,9 +37,7 @@ def declared_schema(schema: DeclaredSchema) -> pa.Schema:
 
 
 def explain_key(reason: str, inferred: Mapping[str, int]) -> str:
-    """Why a line with a key that is not a column is malformed, if the keys were inferred; other reasons are
-    unchanged.
-    """
+    """The reason, with advice if a key is not a column and the keys were inferred; otherwise unchanged."""
     found = _EXTRA_KEY.fullmatch(reason)
     if found is None or not inferred:
         return reason
@@ -51,10 +49,10 @@ def explain_key(reason: str, inferred: Mapping[str, int]) -> str:
 
 
 def explain_column(name: str, reason: str, inferred: Mapping[str, int]) -> str:
-    """Why a value of this column is malformed; `inferred` has the rows that columns' types were inferred from."""
+    """Why a value of this column is malformed; `inferred`: from how many rows each column's type was inferred."""
     rows = inferred.get(name)
     found = _MISFIT.fullmatch(reason)
-    if rows is None or found is None:  # the type is not to blame
+    if rows is None or found is None:  # not a problem of the inferred type
         return f"column {name!r}: {reason}"
     kind = "pa.string()" if found["inner"] else _type_for(found["value"])
     return (
@@ -70,7 +68,7 @@ _NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
 
 
 def _type_for(value: str) -> str:
-    """A type, as the program writes it, for a value that is not of the inferred one."""
+    """A type, in the program's notation, for a value that is not of the inferred type."""
     if _WHOLE.fullmatch(value):
         return "pa.decimal128(38, 0)"
     return "pa.float64()" if _NUMBER.fullmatch(value) else "pa.string()"

@@ -1,4 +1,4 @@
-"""Columns of files that were not read when the schema was determined."""
+"""Checks the columns of files that were not examined for the schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["KnownColumns"]
 
 @dataclass(frozen=True, slots=True)
 class KnownColumns:
-    """The columns of the files in `paths`, which were examined; `rule` limits the columns of other files."""
+    """The columns of the examined files, `paths`; `rule` limits the columns of other files."""
 
     names: frozenset[str]
     rule: MergeRule
@@ -23,8 +23,8 @@ class KnownColumns:
         """Checks the columns of a file that is opened for reading.
 
         Raises:
-            DataFormatError: a column that the schema lacks, which would be dropped; under `strict`, also one that the
-                file lacks, which would be null.
+            DataFormatError: the schema lacks a column of the file, which would be dropped; under `strict`, also if the
+                file lacks a column, which would be null.
         """
         if path in self.paths:
             return
@@ -32,8 +32,8 @@ class KnownColumns:
         looked_at = f"the {len(self.paths)} files" if len(self.paths) > 1 else "the file"
         if late is not None:
             raise DataFormatError(
-                f"{path}: column {late!r} is not among those of {looked_at}, from which the schema was made; give "
-                f"schema= with it, or columns= with those to read"
+                f"{path}: column {late!r} is not among those of {looked_at}, from which the schema was inferred; give "
+                f"schema= with it, or columns= with the columns to read"
             )
         if self.rule != "strict":
             return
@@ -41,6 +41,6 @@ class KnownColumns:
         if lacking:
             raise DataFormatError(
                 f"{path}: there is no column {min(lacking)!r}, but {looked_at}, from which the schema was "
-                f"made, have it; "
+                f"inferred, have it; "
                 f"give schema=, or schema_merge='widen'"
             )

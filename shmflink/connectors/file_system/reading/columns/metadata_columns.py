@@ -23,8 +23,8 @@ METADATA_TYPES: Final[dict[str, pa.DataType]] = {
     "file_modified": pa.timestamp("ms", "UTC"),
     ROW_NUMBER: pa.int64(),
 }
-"""What can be asked for: the file's path or URI, its last part, its bytes, when it was changed; the row's index in its
-file, from 0."""
+"""The available metadata: the file's path or URI, its name, its size in bytes, its modification time; the row's index
+in its file, from 0."""
 
 
 def metadata_columns(wanted: Sequence[str] | Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -43,7 +43,7 @@ def metadata_columns(wanted: Sequence[str] | Mapping[str, str]) -> tuple[tuple[s
 
 
 def file_value(kind: str, path: str, files: FileSystem) -> pa.Scalar:
-    """What metadata other than the row number is for a file."""
+    """The value of a metadata column, other than the row number, for a file."""
     if kind == "file_path":
         return pa.scalar(path)
     if kind == "file_name":

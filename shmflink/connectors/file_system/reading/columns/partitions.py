@@ -37,7 +37,7 @@ def infer_partitions(paths: Iterable[str]) -> pa.Schema:
 
 
 def partition_values(path: str, partitions: pa.Schema) -> list[pa.Scalar]:
-    """The values of a file's folders; null for a column that no folder names.
+    """The values in a file's folder names; null for a column that no folder names.
 
     Raises:
         DataFormatError: a value is not of its column's type.
@@ -47,7 +47,7 @@ def partition_values(path: str, partitions: pa.Schema) -> list[pa.Scalar]:
 
 
 def prune_files(files: Sequence[FileInfo], partitions: pa.Schema, predicate: Expression | None) -> list[FileInfo]:
-    """The files for whose folders the predicate, over partition columns alone, is true."""
+    """The files for whose folders the predicate is true; it uses only partition columns."""
     if predicate is None or not files:
         return list(files)
     rows = [partition_values(info.path, partitions) for info in files]

@@ -1,4 +1,4 @@
-"""Schemas of files: merging those of several files, and bringing a batch into the schema that was agreed on."""
+"""Schemas of files: merges those of several files, and casts batches to the merged schema."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MERGE_RULES: Final = ("strict", "widen", "widen_to_string", "first")
 
 
 def plain_schema(schema: pa.Schema, path: str) -> pa.Schema:
-    """Names and plain types (`core.plain_columns`) alone: metadata, nullability and encodings differ from file to file.
+    """Only names and plain types (`core.plain_columns`): metadata, nullability and encodings differ from file to file.
 
     Raises:
         DataFormatError: two columns have the same name.
@@ -41,12 +41,12 @@ def plain_schema(schema: pa.Schema, path: str) -> pa.Schema:
 
 
 def described_schema(schema: pa.Schema, path: str) -> pa.Schema:
-    """As `plain_schema`, with the metadata that may travel (`core.schema_metadata`)."""
+    """Like `plain_schema`, with the metadata that follows the rows (`core.schema_metadata`)."""
     return described(plain_schema(schema, path), annotated(schema))
 
 
 def merge_schemas(schemas: Iterable[tuple[str, pa.Schema]], rule: MergeRule, *, of_text: bool = False) -> pa.Schema:
-    """One schema for files with these (path, schema), columns in the order in which they appear first.
+    """One schema for files with these (path, schema) pairs; columns are in the order of their first appearance.
 
     - `strict`: all files have the same columns and types, in any order; a column of nulls fits any type, and strings
       are equal independent of the width of their offsets.
@@ -78,12 +78,12 @@ def merge_schemas(schemas: Iterable[tuple[str, pa.Schema]], rule: MergeRule, *, 
 def conform(
     columns: pa.RecordBatch, schema: pa.Schema, path: str, *, keeps_dictionaries: bool = False
 ) -> pa.RecordBatch:
-    """`columns` in this schema: chosen and ordered by name, missing ones null, others cast without loss.
+    """`columns` in this schema: selected and ordered by name, missing columns null, others cast without loss.
 
-    `keeps_dictionaries`: dictionaries of a column's type stay what they are.
+    `keeps_dictionaries`: dictionaries whose values have the column's type are not decoded.
 
     Raises:
-        TypeMismatchError: a column cannot be brought into its type; names the file.
+        TypeMismatchError: a column cannot be cast to its type; names the file.
     """
     if columns.schema.equals(schema):
         return columns
@@ -111,7 +111,7 @@ _OTHERWISE: Final = {"widen_to_string": pa.string()}
 
 
 def rows_without_columns(rows: int) -> pa.RecordBatch:
-    """A batch that has rows and no column: what a count needs."""
+    """A batch with rows but without columns, as a count needs."""
     return pa.record_batch([pa.nulls(rows)], names=["_"]).select([])
 
 

@@ -1,4 +1,4 @@
-"""Two types of a column that become one: in the files of a folder, in the lines of a file."""
+"""The common type of two types of a column: in the files of a folder, in the lines of a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Join = Callable[[pa.DataType, pa.DataType], pa.DataType | None]
 def wider_type(
     left: pa.DataType, right: pa.DataType, *, of_text: bool = False, otherwise: pa.DataType | None = None
 ) -> pa.DataType | None:
-    """The type that holds the values of both, or `otherwise`, also inside lists and structs.
+    """The type that can represent the values of both, or `otherwise`; also inside lists and structs.
 
     Null and T: T. Two integers: the wider, signed if one of them is; unsigned 64 bits and a signed one: a decimal. A
     decimal and an integer: a decimal of enough digits. A number and a floating-point number: double. Dates and
@@ -42,7 +42,7 @@ def wider_type(
 
 
 def same_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
-    """The type of both if they differ only in what does not affect values: nulls only, the width of offsets."""
+    """The type of both if they differ only in a way that does not affect values: all nulls, the width of offsets."""
 
     def join(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         made = _same(a, b)
@@ -54,9 +54,7 @@ def same_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
 
 
 def settled_type(kind: pa.DataType) -> pa.DataType:
-    """The type without null types and without objects that have no fields: both become strings, which accept any
-    value.
-    """
+    """The type with null types and objects without fields replaced by strings, which accept any value."""
     return changed_type(kind, _settled)
 
 
@@ -119,7 +117,7 @@ def _wider_number(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
 
 
 def _digits(kind: pa.DataType) -> tuple[int, int]:
-    """Of an integer or a decimal, before and behind the point."""
+    """The digits of an integer or a decimal, before and after the point."""
     if pa.types.is_decimal(kind):
         return kind.precision - kind.scale, kind.scale
     return _DIGITS_OF_BITS[kind.bit_width], 0

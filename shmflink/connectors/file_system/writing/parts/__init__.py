@@ -1,5 +1,5 @@
-"""Part files: written, staged, and published whole or not at all.
+"""Part files: written, staged, and published completely or not at all.
 
-`part_writers` writes them, `part_file` and `spooled_part` hold them until they are full, `staging` keeps whole ones
-hidden until their checkpoint is complete, `publish` makes them visible.
+`part_writers` writes them, `part_file` and `spooled_part` represent open ones, `staging` hides complete ones until
+their checkpoint is complete, `publish` makes them visible.
 """

@@ -1,4 +1,4 @@
-"""An output file that appears whole or not at all."""
+"""An output file that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, er
 class PartFile:
     """A file without a name in the target's file system (O_TMPFILE); `link` gives it its name.
 
-    If the process dies first, the system frees it. Where the file system has no such files, and once `park`, `stage` or
-    `keep` was called, it has a hidden name ``.<name>.inprogress.<tag>`` instead, which every reader skips.
+    If the process dies before that, the system frees the file. If the file system has no such files, or once `park`,
+    `stage` or `keep` was called, the file has a hidden name ``.<name>.inprogress.<tag>``, which every reader skips.
     """
 
     def __init__(self, directory: str, name: str, tag: str = "", nameless: NamelessFiles | None = None) -> None:
-        """`directory` exists; without a `tag` it is random. Takes one of `nameless` where there are any.
+        """`directory` must exist; the default `tag` is random. Takes a file from `nameless` if there are any.
 
         Raises:
-            ResourceError: no file can be made in the directory.
+            ResourceError: no file can be created in the directory.
         """
         self._directory = directory
         self._hidden = os.path.join(directory, hidden_name(name, tag or secrets.token_hex(4)))
@@ -51,7 +51,7 @@ class PartFile:
         return self.file.tell()
 
     def park(self) -> None:
-        """Gives the descriptor back; nothing may be written after. The file waits under its hidden name."""
+        """Closes the descriptor; nothing may be written afterwards. The file waits under its hidden name."""
         if self._is_parked:
             return
         self._sync()
@@ -60,10 +60,10 @@ class PartFile:
         self._is_parked = True
 
     def keep(self) -> tuple[str, int]:
-        """Makes what was written so far outlive the process; returns its hidden name and its length. It is not synced
-        yet.
+        """Gives the file a hidden name, so that it outlives the process; returns the name and the length. Does not
+        sync.
 
-        From now on `discard` leaves the file alone, because a checkpoint refers to it.
+        Afterwards `discard` does not remove the file, because a checkpoint refers to it.
         """
         self.file.flush()
         self._give_name()
@@ -71,19 +71,22 @@ class PartFile:
         return self._hidden, self.size_bytes
 
     def stage(self, path: str) -> StagedFile:
-        """Durable under its hidden name, to become `path`; nothing may be written after. The folder is not synced."""
+        """Makes the file durable under the hidden name of `path`; nothing may be written afterwards. Does not sync the
+        folder.
+        """
         self.park()
         return StagedFile(self._hidden, path, os.stat(self._hidden).st_size)
 
     def sync(self) -> None:
-        """Makes the content durable; nothing may be written after. Any thread."""
+        """Makes the content durable; nothing may be written afterwards. Any thread."""
         if not self._is_parked:
             self._sync()
 
     def link(self, path: str) -> None:
-        """Makes the file visible as `path`, in the same file system and a folder that exists, and closes it.
+        """Makes the file visible as `path` and closes it. `path` must be on the same file system, in an existing
+        folder.
 
-        Raises OSError, also where the path exists already.
+        Raises OSError, also if the path already exists.
         """
         if self._has_name:
             os.link(self._hidden, path)
@@ -101,7 +104,7 @@ class PartFile:
         publish([FinishedPart(self, path, 0)])
 
     def discard(self) -> None:
-        """Throws the file away. Safe after any error."""
+        """Discards the file. Safe after any error."""
         with contextlib.suppress(OSError, ValueError):
             self.file.close()
         if not self._is_kept:
@@ -144,7 +147,7 @@ class PartFile:
     def _link(self, path: str) -> None:
         directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # With a directory descriptor Python calls linkat(AT_SYMLINK_FOLLOW), which `/proc/self/fd` needs.
+            # Only with a directory descriptor does Python call linkat(AT_SYMLINK_FOLLOW), which `/proc/self/fd` needs.
             source = f"/proc/self/fd/{self.file.fileno()}"
             os.link(source, os.path.basename(path), dst_dir_fd=directory, follow_symlinks=True)
         finally:
@@ -156,9 +159,9 @@ def _open_nameless(directory: str) -> int:
 
 
 class NamelessFiles:
-    """Descriptors of files without a name in a directory, from some on made ahead, by threads.
+    """Descriptors of files without a name in a directory; after the first few, threads create them in advance.
 
-    Making a file waits for the file system whenever that makes others durable; thousands of parts must not.
+    Creating a file waits while the file system makes other files durable; thousands of parts must not wait one by one.
     """
 
     def __init__(self, directory: str) -> None:
@@ -169,7 +172,7 @@ class NamelessFiles:
         self._threads: ThreadPoolExecutor | None = None
 
     def take(self) -> int:
-        """One of them, the caller's now. Raises OSError."""
+        """Returns one descriptor, which the caller then owns. Raises OSError."""
         self._taken += 1
         if self._taken <= _AHEAD_AFTER:
             return _open_nameless(self._directory)
@@ -190,7 +193,7 @@ class NamelessFiles:
         return made
 
     def close(self) -> None:
-        """Frees those that were not taken."""
+        """Closes the descriptors that were not taken."""
         while self._ahead:
             ahead = self._ahead.popleft()
             if not ahead.cancel() and ahead.exception() is None:
@@ -204,7 +207,7 @@ class NamelessFiles:
 
 
 class PartStore(Protocol):
-    """What `PartFile` is, and its like for other file systems."""
+    """The interface of `PartFile` and of its counterpart for remote file systems."""
 
     file: BinaryIO
 
@@ -233,18 +236,18 @@ class FinishedPart:
 
     @property
     def folder(self) -> str | None:
-        """The folder of this host that it will be in; None for other file systems."""
+        """The local folder that will contain the file; None for remote file systems."""
         return os.path.dirname(self.path) if isinstance(self._file, PartFile) else None
 
     def park(self) -> None:
-        """Gives its descriptor back: it waits under a hidden name."""
+        """Closes its descriptor: the file waits under a hidden name."""
         try:
             self._file.park()
         except OSError as error:
             raise ResourceError(f"{self.path}: cannot be written: {error.strerror or error}") from error
 
     def stage(self) -> StagedFile:
-        """Durable and hidden, to be made visible later, by another process perhaps. Raises OSError."""
+        """Makes the file durable and hidden; later this or another process makes it visible. Raises OSError."""
         return self._file.stage(self.path)
 
     def sync(self) -> None:
@@ -252,9 +255,9 @@ class FinishedPart:
         self._file.sync()
 
     def link(self) -> None:
-        """Makes it visible as `path`."""
+        """Makes the file visible as `path`."""
         self._file.link(self.path)
 
     def discard(self) -> None:
-        """Throws it away, if it is not visible yet."""
+        """Discards the file, if it is not visible yet."""
         self._file.discard()

@@ -1,4 +1,4 @@
-"""The open and the full part files of one subtask: what is written before anything is published."""
+"""The open and the complete part files of one subtask, before any is published."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from shmflink.errors import ResourceError
 __all__ = ["PartNames", "PartWriters", "WriterSettings"]
 
 _WAITING_DESCRIPTORS_MAX: Final = 128
-"""This many full parts wait in open descriptors; then they become durable together, and wait under hidden names.
+"""This many complete parts wait in open descriptors; then they are synced together and wait under hidden names.
 
-Together, because a file system makes what several wait for durable in one go; and not while others are begun, because
-files cannot be made while it does so.
+They are synced together because a file system commits concurrent fsyncs in one transaction; and not while other parts
+are being created, because creating a file waits for that transaction.
 """
 
 _SPLIT_ROWS: Final = 1 << 18
 _SPLIT_BYTES: Final = 12 << 20
-"""Rows that go to several folders are put together up to here before they are split: each folder gets longer runs."""
+"""Rows for several folders are collected up to this size before they are split, so that each folder gets longer
+runs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,12 @@ class PartWriters:
         self._finished: list[FinishedPart] = []
         self._unparked: list[FinishedPart] = []
         self._nameless = NamelessFiles(settings.base_path)
-        self._held_bytes = 0  # in memory, of all open parts
+        self._held_bytes = 0  # bytes in memory, over all open parts
         self._unsplit: list[pa.RecordBatch] = []
         self._unsplit_rows = self._unsplit_bytes = 0
 
     def write(self, now_ms: int, pieces: Iterable[tuple[str | None, Any]]) -> None:
-        """What `OutputFormat.encode` made, with its bucket; None where the bucket depends on each row."""
+        """Writes a result of `OutputFormat.encode` to its bucket; None if the bucket depends on each row."""
         for bucket, encoded in pieces:
             if bucket is not None:
                 self._write_rows(bucket, encoded, now_ms)
@@ -100,11 +102,11 @@ class PartWriters:
                 self._split(now_ms)
 
     def begin_empty(self, encoded: pa.RecordBatch, now_ms: int) -> None:
-        """A part without rows, with the columns of `encoded`, which has none either."""
+        """Begins a part without rows, with the columns of `encoded`, which has no rows either."""
         self._begin(self._settings.buckets.bucket_of(now_ms), encoded, now_ms)
 
     def roll(self, now_ms: int) -> None:
-        """Closes what is full by now, though nothing more was written to it."""
+        """Closes parts that are full by now although nothing more was written to them."""
         self._split(now_ms)
         for bucket, part in list(self._open.items()):
             if self._is_full(part, now_ms):
@@ -118,27 +120,27 @@ class PartWriters:
         self._nameless.close()
 
     def keep_open(self, now_ms: int) -> list[StagedFile]:
-        """At a barrier, for a format that can be truncated after any write: the open parts with their content so far.
+        """At a barrier, for a format that can be truncated after any write: records the open parts and their lengths.
 
-        They are durable once `staging.sync_kept` has been called for them; writing continues.
+        They are durable once `staging.sync_kept` has been called for them; writing to them continues.
         """
         self._split(now_ms)
         kept = []
         for part in self._open.values():
             self._flush(part)
-            assert isinstance(part.file, PartFile), "files that are elsewhere are rolled at every checkpoint"
+            assert isinstance(part.file, PartFile), "remote files are rolled at every checkpoint"
             hidden, length = part.file.keep()
             kept.append(StagedFile(hidden, part.path, length))
         return kept
 
     def take_finished(self) -> list[FinishedPart]:
-        """The whole parts that were not taken yet; they are the caller's now."""
+        """The complete parts that were not taken yet; the caller then owns them."""
         self._unparked = []
         finished, self._finished = self._finished, []
         return finished
 
     def discard(self) -> None:
-        """Throws away what was not taken."""
+        """Discards the parts that were not taken."""
         for part in self._open.values():
             part.writer.abandon()
             part.file.discard()
@@ -199,13 +201,13 @@ class PartWriters:
         part.rows += encoded.num_rows if self._settings.output_format.is_bulk else 0
         bytes_max = self._settings.rolling.bytes_max
         if bytes_max is not None and part.writer.buffered_bytes >= bytes_max:
-            self._flush(part)  # how large it gets in the file is not known before it is there
+            self._flush(part)  # its size in the file is known only after it was written
         if len(self._open) > 1:
             self._open[bucket] = self._open.pop(bucket)
             self._bound_memory()
 
     def _bound_memory(self) -> None:
-        """Writes out the parts that hold most until half of what is allowed is free: few, large pieces."""
+        """Writes out the parts with the largest buffers until half of the memory limit is free: few, large pieces."""
         if self._held_bytes < self._settings.buffered_bytes_max:
             return
         for part in sorted(self._open.values(), key=lambda part: part.writer.buffered_bytes, reverse=True):

@@ -1,4 +1,4 @@
-"""Whole part files become durable and visible."""
+"""Makes complete part files durable and visible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shmflink.errors import ResourceError
 __all__ = ["Publishable", "in_threads", "publish", "sync_all", "sync_folder"]
 
 _SYNC_THREADS_MAX: Final = 32
-"""The file system commits what several wait for in one go."""
+"""Several threads sync at the same time, because the file system commits concurrent fsyncs together."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -23,12 +23,12 @@ class Publishable(Protocol):
 
     @property
     def path(self) -> str:
-        """What it will be."""
+        """The final path."""
         ...
 
     @property
     def folder(self) -> str | None:
-        """The folder to create for it; None on file systems that create folders implicitly."""
+        """The folder to create for the file; None on file systems that create folders implicitly."""
         ...
 
     def sync(self) -> None:
@@ -36,19 +36,19 @@ class Publishable(Protocol):
         ...
 
     def link(self) -> None:
-        """Makes it visible."""
+        """Makes the file visible."""
         ...
 
     def discard(self) -> None:
-        """Throws it away, if it is not visible yet."""
+        """Discards the file, if it is not visible yet."""
         ...
 
 
 def publish(parts: Sequence[Publishable]) -> None:
-    """Contents to disk first, then names in their order, then the names to disk. Makes the folders on the way.
+    """Syncs all contents, then makes the names visible in order, then syncs the names. Creates missing folders.
 
     Raises:
-        ResourceError: a path exists already, or the disk refuses. What is not visible by then is discarded.
+        ResourceError: a path already exists, or the disk reports an error. Files not visible by then are discarded.
     """
     done = 0
     try:
@@ -70,19 +70,19 @@ def sync_all(parts: Sequence[Publishable]) -> None:
     """Makes all contents durable.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: the disk reports an error.
     """
     in_threads(_sync, parts)
 
 
 def in_threads(sync: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
-    """`sync` of each, in parallel where there are several: nearly all of it is waiting for the disk."""
+    """Calls `sync` of each, several in parallel: nearly all of the time is spent waiting for the disk."""
     count = min(len(items), _SYNC_THREADS_MAX)
     if count <= 1:
         return [sync(item) for item in items]
     results: list[_Result] = list(items)  # type: ignore[arg-type]  # each is replaced
     with ThreadPoolExecutor(count, "sync") as threads:
-        # One task for each thread: what a task costs is more than what most items do.
+        # One task per thread: a task costs more than most items.
         shares = [threads.submit(lambda share: [sync(item) for item in share], items[i::count]) for i in range(count)]
         for index, share in enumerate(shares):
             results[index::count] = share.result()
@@ -104,9 +104,10 @@ def _link(part: Publishable) -> None:
 
 
 def _make_folders(folder: str) -> list[str]:
-    """Makes `folder`; the folders that have a new entry by that."""
+    """Creates `folder`; returns the folders that thereby have a new entry."""
     try:
-        os.mkdir(folder)  # nearly always this is all; of thousands of folders the looking around is felt
+        # the usual case, which is checked first because the search below is slow for thousands of folders
+        os.mkdir(folder)
         return [os.path.dirname(folder)]
     except OSError:
         pass
@@ -126,7 +127,7 @@ def sync_folder(path: str) -> None:
     """Makes the names in a folder durable.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: the disk reports an error.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

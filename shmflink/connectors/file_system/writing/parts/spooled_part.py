@@ -1,4 +1,4 @@
-"""An output file for a file system that is not this host's: written here, uploaded when it is published."""
+"""An output file for a remote file system: written locally, uploaded when it is published."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class SpooledPart:
         return self._local.size_bytes
 
     def park(self) -> None:
-        """Nothing: see above."""
+        """Does nothing: the file keeps its descriptor, see above."""
 
     def sync(self) -> None:
-        """Nothing: what counts is durable where it is uploaded."""
+        """Does nothing: only the uploaded file must be durable."""
 
     def stage(self, path: str) -> StagedFile:
-        """Uploads under a hidden name, to become `path`. Raises ResourceError."""
+        """Uploads the file under the hidden name of `path`. Raises ResourceError."""
         self.file.flush()
         size = self.size_bytes
         self._files.put(f"/proc/self/fd/{self.file.fileno()}", self._hidden)
@@ -47,11 +47,11 @@ class SpooledPart:
         return StagedFile(self._hidden, path, size)
 
     def link(self, path: str) -> None:
-        """Uploads; the file appears whole. Raises ResourceError, also where the path exists already."""
+        """Uploads the file, which appears complete. Raises ResourceError, also if the path already exists."""
         self.file.flush()
         self._files.upload(f"/proc/self/fd/{self.file.fileno()}", path)
         self._local.discard()
 
     def discard(self) -> None:
-        """Throws the file away. Safe after any error."""
+        """Discards the file. Safe after any error."""
         self._local.discard()

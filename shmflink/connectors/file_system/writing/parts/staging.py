@@ -1,14 +1,14 @@
-"""Part files between whole and visible (Flink: PendingFileRecoverable and its committer).
+"""Part files that are complete but not visible yet (Flink: PendingFileRecoverable and its committer).
 
 ::
 
-    in progress   no name (O_TMPFILE), or a hidden one where a checkpoint refers to it
+    in progress   no name (O_TMPFILE), or a hidden one if a checkpoint refers to it
     staged        durable, under a hidden name in the base: `.<name>.inprogress.<job>.<operator>.<epoch>.<subtask>`,
-                  where <job> is the job's id and, behind `-`, the identity of the HA directory that keeps it
+                  where <job> is the job's id and, after a `-`, the identity of the HA directory that stores it
     visible       under its own name in its bucket's folder; the hidden name is gone
 
-From staged to visible is one step of the file system, never a copy. Every reader skips hidden names. What a killed job
-leaves under them is found by `leftovers` and goes when the job's next attempt starts.
+From staged to visible is one step of the file system, never a copy. Every reader skips hidden names. `leftovers` lists
+the hidden files of killed jobs; the job's next attempt removes them when it starts.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ _HIDDEN: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """`hidden` becomes `path`; it has `length` bytes (more in a file that was in progress: what is beyond is void)."""
+    """`hidden` becomes `path` and has `length` bytes. A file that was in progress may be longer: the rest is
+    truncated.
+    """
 
     hidden: str
     path: str
@@ -58,15 +60,15 @@ class StagedFile:
 
 @dataclass(frozen=True, slots=True)
 class EmptyFile:
-    """A staged file with columns but no rows: becomes visible only if there is no other file except the removed
-    `gone`.
+    """A staged file with columns but no rows. It becomes visible only if no files remain besides those of `gone`, which
+    are removed.
     """
 
     staged: StagedFile
     gone: frozenset[str]
 
     def is_needed(self, files: FileSystem) -> bool:
-        """Asked when it is committed: by then all subtasks have staged what they have."""
+        """Evaluated at the commit: by then all subtasks have staged their files."""
         base_path, _, name = self.staged.hidden.rpartition("/")
         sink = _sink_of(name)
         for other in leftovers(base_path, files):
@@ -79,7 +81,9 @@ class EmptyFile:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A hidden file of a job: staged or in progress. Of a job that is gone, anybody may rename or remove it."""
+    """A hidden file of a job: staged or in progress. If the job no longer exists, users may rename or remove the
+    file.
+    """
 
     path: str
     name: str
@@ -107,12 +111,12 @@ def hidden_names(committables: Iterable[Any]) -> set[str]:
 
 
 def hidden_name(name: str, tag: str) -> str:
-    """`tag` is random, or what `tag_of` makes."""
+    """`tag` is random or comes from `tag_of`."""
     return f".{name}.inprogress.{tag}"
 
 
 def tag_of(context: OperatorContext) -> str:
-    """Says whose attempt a hidden file is of; empty where that is not known."""
+    """Identifies the attempt that a hidden file belongs to; empty if it is not known."""
     if not context.job_id:
         return ""
     job = f"{context.job_id}-{context.ha_identity}" if context.ha_identity else context.job_id
@@ -128,7 +132,7 @@ class FileCommitter(Committer):
         self._files = files
 
     def commit(self, committables: Sequence[StagedFile | EmptyFile | ReplacedFiles]) -> None:
-        """In this order: new files are visible before old ones go."""
+        """In this order: new files are visible before old ones are removed."""
         publish([_Staged(each, self._files) for each in committables if isinstance(each, StagedFile)])
         for each in committables:
             if isinstance(each, EmptyFile):
@@ -149,11 +153,11 @@ class FileCommitter(Committer):
 
 
 def restored_part(state: StagedFile) -> StagedFile:
-    """A file that was in progress at the checkpoint: cut to what the checkpoint holds, and whole by that.
+    """Truncates a file that was in progress at the checkpoint to its length at the checkpoint, which completes it.
 
     Raises:
-        StagedDataLostError: it is not there, or shorter.
-        ResourceError: the system refuses.
+        StagedDataLostError: the file is missing or shorter.
+        ResourceError: the system reports an error.
     """
     try:
         with open(state.hidden, "r+b", buffering=0) as file:
@@ -174,7 +178,7 @@ def restored_part(state: StagedFile) -> StagedFile:
 
 
 def sync_kept(kept: Sequence[StagedFile]) -> None:
-    """Makes files in progress durable; a file that has become visible since is durable already.
+    """Makes files in progress durable; a file that has become visible meanwhile is already durable.
 
     Raises:
         ResourceError: the disk reports an error.
@@ -193,7 +197,7 @@ def sync_kept(kept: Sequence[StagedFile]) -> None:
 
 
 def leftovers(base_path: str, files: FileSystem | None = None) -> Iterator[Leftover]:
-    """Hidden files of jobs directly below a sink's base path, running ones too, in no particular order."""
+    """Hidden files directly below a sink's base path, those of running jobs included, in no particular order."""
     for info in (files or FileSystem()).list_folder(base_path):
         found = _HIDDEN.fullmatch(info.path.rpartition("/")[2])
         if found is not None:
@@ -203,8 +207,8 @@ def leftovers(base_path: str, files: FileSystem | None = None) -> Iterator[Lefto
 
 
 def remove_leftovers(base_path: str, files: FileSystem, context: OperatorContext, kept: Collection[str]) -> None:
-    """Removes files that earlier attempts of this subtask left, except the paths in `kept`; never files of other jobs
-    and sinks.
+    """Removes files that earlier attempts of this subtask left behind, except the paths in `kept`. Never removes files
+    of other jobs and sinks.
 
     Subtask 0 also removes files left by subtasks that no longer exist.
     """
@@ -225,7 +229,7 @@ def _short(context: OperatorContext) -> str:
 
 
 class _Staged:
-    """One staged file on its way: `publish.Publishable`."""
+    """One staged file as a `publish.Publishable`."""
 
     def __init__(self, staged: StagedFile, files: FileSystem, *, has_rows: bool = True) -> None:
         self._staged = staged
@@ -235,7 +239,7 @@ class _Staged:
         self.folder = os.path.dirname(staged.path) if files.is_local(staged.path) else None
 
     def sync(self) -> None:
-        """Done when it was staged."""
+        """Does nothing: staging has made the file durable."""
 
     def link(self) -> None:
         staged = self._staged
@@ -249,7 +253,7 @@ class _Staged:
             )
 
     def discard(self) -> None:
-        """The checkpoint holds it: it will be committed again."""
+        """Does nothing: the checkpoint contains the file, so it will be committed again."""
 
     def _is_visible(self) -> bool:
         found = self._files.stat(self.path)
@@ -264,13 +268,13 @@ class _Staged:
 
 
 def _link(staged: StagedFile) -> bool:
-    """False where there is nothing under the hidden name. Raises OSError, also where another file has the path."""
+    """False if the hidden name does not exist. Raises OSError, also if the path is another file."""
     try:
         os.link(staged.hidden, staged.path)
     except FileNotFoundError:
         return False
     except FileExistsError:
-        # A commit that died between the two steps: both names are the same file.
+        # A commit died between its two steps: both names are the same file.
         if not os.path.samefile(staged.hidden, staged.path):
             raise
     os.unlink(staged.hidden)

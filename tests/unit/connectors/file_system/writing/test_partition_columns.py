@@ -137,8 +137,12 @@ def test_what_cannot_name_folders() -> None:
     rows = pa.record_batch({"country": [[1]], "b": [b"x"], "n": [1]})
     expectations: list[tuple[TextOfColumn, type[Exception], str]] = [
         (ValuesOfColumn("contry"), ConfigurationError, "partitions by 'contry', .* did you mean 'country'"),
-        (ValuesOfColumn("country"), TypeMismatchError, "column 'country' of type list<.*> cannot name folders"),
-        (ValuesOfColumn("b"), TypeMismatchError, "of type binary cannot name folders"),
+        (
+            ValuesOfColumn("country"),
+            TypeMismatchError,
+            "column 'country' of type list<.*> cannot be used for folder names",
+        ),
+        (ValuesOfColumn("b"), TypeMismatchError, "of type binary cannot be used for folder names"),
         (TextOfTime("n", "yyyy", "UTC", None), TypeMismatchError, "folders by time need a timestamp"),
     ]
     for text, error, message in expectations:

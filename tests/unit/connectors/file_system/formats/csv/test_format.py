@@ -310,7 +310,7 @@ def test_bytes_are_base64(driver: Driver, tmp_path: Path) -> None:
 def test_blank_lines_tell_no_columns_and_hold_no_rows(driver: Driver, tmp_path: Path) -> None:
     written(tmp_path / "0.csv", "\n\n  \n")
     with pytest.raises(
-        JobGraphError, match=r"0\.csv: the file is blank, or has no columns: nothing tells what to read; give schema="
+        JobGraphError, match=r"0\.csv: the file is blank, or has no columns: cannot infer the columns; give schema="
     ):
         FileSource.csv(str(tmp_path))
     schema = pa.schema({"a": pa.int64(), "b": pa.int64()})
@@ -322,7 +322,7 @@ def test_blank_lines_tell_no_columns_and_hold_no_rows(driver: Driver, tmp_path: 
 
 def test_empty_files_alone_tell_no_columns(tmp_path: Path) -> None:
     written(tmp_path / "0.csv", "")
-    with pytest.raises(JobGraphError, match=r"/0\.csv: the file is empty: nothing tells what to read; give schema="):
+    with pytest.raises(JobGraphError, match=r"/0\.csv: the file is empty: cannot infer the columns; give schema="):
         FileSource.csv(tmp_path)
     written(tmp_path / "1.csv", "")
     with pytest.raises(JobGraphError, match=r"/0\.csv: the file is empty, like 1 more: nothing tells what"):
@@ -338,7 +338,7 @@ def test_empty_files_alone_tell_no_columns(tmp_path: Path) -> None:
         ({"timestamp_formats": ["%Q"]}, "timestamp format `%Q`: `%Q` is not understood"),
         ({"schema": pa.schema({"a": pa.list_(pa.int64())})}, "column `a`: CSV has no columns of type List"),
         ({"on_error": "ignore"}, "on_error: 'ignore' is not one of fail, skip, side_output, folder"),
-        ({"on_error": "folder"}, "go together"),
+        ({"on_error": "folder"}, "must be given together"),
         ({"column_types": {"z": pa.int64()}}, "there is no column 'z'"),
         ({"decimal_point": ";"}, "neither '.' nor ','"),
     ],

@@ -66,7 +66,7 @@ def test_strict_means_every_file(driver: Driver, tmp_path: Path, kind: str) -> N
     make = getattr(FileSource, kind)
     with pytest.raises(
         DataFormatError,
-        match=r"99\.x: there is no column 'b', but the 32 files, from which the schema was made, have .*widen",
+        match=r"99\.x: there is no column 'b', but the 32 files, from which the schema was inferred, have .*widen",
     ):
         rows(driver, make(path, schema_merge="strict"))
     assert rows(driver, make(path, schema_merge="widen")) == FILES_LOOKED_AT + 1
