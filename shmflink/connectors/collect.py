@@ -237,8 +237,8 @@ class CollectSink(Sink):
         self._is_table = is_table
 
     def takes_updates(self, changelog: Changelog) -> bool:
-        """Single records include the updates of per-record functions, as in Flink. From an unbounded input, which has no
-        final rows, the sink receives every update in any case.
+        """Single records include the updates of per-record functions, as in Flink. From an unbounded input, which has
+        no final rows, the sink receives every update in any case.
         """
         return changelog.of_records and not self._is_table
 

@@ -62,8 +62,8 @@ def _only_member(path: str, file: BinaryIO) -> IO[bytes]:
         raise DataFormatError(f"{path}: not a readable zip archive: {error}") from error
     held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise DataFormatError(
-        f"{path}: the zip archive contains {len(names)} files{f' ({held})' if names else ''}, but a reader accepts only one: "
-        f"extract them, or put each into its own archive"
+        f"{path}: the zip archive contains {len(names)} files{f' ({held})' if names else ''}, but a reader "
+        f"accepts only one: extract them, or put each into its own archive"
     )
 
 

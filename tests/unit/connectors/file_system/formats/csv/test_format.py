@@ -325,7 +325,7 @@ def test_empty_files_alone_tell_no_columns(tmp_path: Path) -> None:
     with pytest.raises(JobGraphError, match=r"/0\.csv: the file is empty: cannot infer the columns; give schema="):
         FileSource.csv(tmp_path)
     written(tmp_path / "1.csv", "")
-    with pytest.raises(JobGraphError, match=r"/0\.csv: the file is empty, like 1 more: nothing tells what"):
+    with pytest.raises(JobGraphError, match=r"/0\.csv: the file is empty, like 1 more: cannot infer the columns"):
         FileSource.csv(tmp_path)
 
 
