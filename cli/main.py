@@ -481,6 +481,32 @@ def stop_cluster(name: Name = None, settings: Settings = None, config: ConfigFil
 
 
 @app.command()
+def rest(
+    name: Name = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    port: Annotated[int | None, typer.Option("--port", "-p", help="Port to listen on (rest.port); 8081.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", hidden=True)] = False,
+    ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
+) -> None:
+    """Serves Flink's REST API for a session cluster, until the cluster ends. start-cluster does it where rest.port is
+    set.
+
+    Examples:
+
+      shmflink rest --port 8081
+
+      flink list -m localhost:8081
+    """
+    from .invocation import cluster_configuration
+    from .rest import run_rest
+
+    ports = [] if port is None else [f"rest.port={port}"]
+    found = cluster_configuration(config, [*(settings or []), *ports], name)
+    raise typer.Exit(run_rest(found, waits=wait, ready_fd=ready_fd))
+
+
+@app.command()
 def jobmanager(name: Name = None, slots: Slots = None, settings: Settings = None, config: ConfigFile = None) -> None:
     """Runs the JobManager of a session cluster in the foreground, for a service manager. Ctrl-C or SIGTERM ends it."""
     from .invocation import cluster_configuration

@@ -14,8 +14,10 @@ from shmflink.client.session_cluster import find_session, running_clusters
 from shmflink.client.session_launch import become_session, start_session, wait_gone
 from shmflink.config.options import CLUSTER_NAME
 from shmflink.core.clock import SYSTEM_CLOCK
-from shmflink.errors import ShmflinkError, UsageError
+from shmflink.errors import ResourceError, ShmflinkError, UsageError
 from shmflink.rpc.control_messages import AddSlots, ClusterDescription, StopCluster
+
+from .rest import check_rest, spawn_rest
 
 __all__ = ["add_taskmanagers", "run_jobmanager", "start_cluster", "stop_cluster"]
 
@@ -27,6 +29,8 @@ def run_jobmanager(configuration: Mapping[str, str]) -> int:
 
     def verb() -> None:
         _check_free(CLUSTER_NAME.read(configuration))
+        if check_rest(configuration):
+            spawn_rest(configuration, waits=True)
         become_session(configuration)
 
     return _performed(verb)
@@ -38,6 +42,7 @@ def start_cluster(configuration: Mapping[str, str]) -> int:
 
     def verb() -> None:
         _check_free(name)
+        has_rest = check_rest(configuration)
         log = _log_file(name)
         _say("Starting cluster.")
         with open(log, "ab") as output:
@@ -46,7 +51,9 @@ def start_cluster(configuration: Mapping[str, str]) -> int:
             except ShmflinkError as error:
                 _check_free(name)  # another one may have been faster
                 raise type(error)(f"{error}; its log is {log}") from None
-        _say(f"Session cluster '{name}' is up: JobManager pid {found.pid}, {_slots(found)}. Log: {log}")
+            _say(f"Session cluster '{name}' is up: JobManager pid {found.pid}, {_slots(found)}. Log: {log}")
+            if has_rest:
+                _say(f"REST server: {_rest_of(configuration, output.fileno(), log)}")
 
     return _performed(verb)
 
@@ -74,6 +81,13 @@ def add_taskmanagers(configuration: Mapping[str, str], slots: int) -> int:
         _say(f"Session cluster '{name}' has {_slots(found)}.")
 
     return _performed(verb)
+
+
+def _rest_of(configuration: Mapping[str, str], log_fd: int, log: str) -> str:
+    try:
+        return spawn_rest(configuration, log_fd)
+    except ResourceError as error:
+        raise ResourceError(f"{error}; the cluster runs without it. Its log is {log}") from None
 
 
 def _check_free(name: str) -> None:

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
+from shmflink.core.ids import SubtaskId
 from shmflink.core.lazy_dataclass import dataclass
 
-__all__ = ["CheckpointCounts", "CheckpointHistory", "CheckpointRecord", "CheckpointState"]
+__all__ = ["AcknowledgedTask", "CheckpointCounts", "CheckpointHistory", "CheckpointRecord", "CheckpointState"]
 
 
 class CheckpointState(enum.StrEnum):
@@ -18,6 +19,20 @@ class CheckpointState(enum.StrEnum):
     IN_PROGRESS = "IN_PROGRESS"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgedTask:
+    """One task's part of a checkpoint; fields as in `CheckpointRecord`. `ack_ms`: when the coordinator heard of it."""
+
+    subtask: SubtaskId
+    ack_ms: int
+    bytes_written: int
+    bytes_all: int
+    bytes_in_flight: int
+    sync_ns: int
+    async_ns: int
+    alignment_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,8 @@ class CheckpointRecord:
     subtasks: int
     path: str = ""
     reason: str = ""
+    stops: bool = False  # the job ends with it
+    tasks: tuple[AcknowledgedTask, ...] = ()  # those that have acknowledged it, in that order
 
 
 @dataclass(frozen=True, slots=True)

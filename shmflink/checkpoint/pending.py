@@ -7,7 +7,7 @@ from dataclasses import field
 
 from shmflink.checkpoint.events import Acknowledged
 from shmflink.checkpoint.handles import OperatorSubtaskState, StateFile
-from shmflink.checkpoint.history import CheckpointRecord, CheckpointState
+from shmflink.checkpoint.history import AcknowledgedTask, CheckpointRecord, CheckpointState
 from shmflink.core.elements import BARRIER_SAVEPOINT, BARRIER_UNALIGNED
 from shmflink.core.ids import SubtaskId
 from shmflink.core.lazy_dataclass import dataclass
@@ -44,6 +44,7 @@ class PendingCheckpoint:
     sync_ns: int = 0
     async_ns: int = 0
     alignment_ns: int = 0
+    tasks: list[AcknowledgedTask] = field(default_factory=list)
 
     @property
     def is_savepoint(self) -> bool:
@@ -61,14 +62,16 @@ class PendingCheckpoint:
         self.waiting.discard(ack.subtask)
         self.states[ack.subtask] = ack.states
         self.latest_ack_ms = now_ms
+        in_flight = sum(channel.file.length for state in ack.states for channel in state.channels)
+        size = in_flight + sum(file.length for state in ack.states for file in _files_of(state))
         self.bytes_written += ack.bytes
-        for state in ack.states:
-            in_flight = sum(channel.file.length for channel in state.channels)
-            self.bytes_in_flight += in_flight
-            self.bytes_all += in_flight + sum(file.length for file in _files_of(state))
+        self.bytes_in_flight += in_flight
+        self.bytes_all += size
         self.sync_ns = max(self.sync_ns, ack.sync_ns)
         self.async_ns = max(self.async_ns, ack.async_ns)
         self.alignment_ns = max(self.alignment_ns, ack.alignment_ns)
+        durations = ack.sync_ns, ack.async_ns, ack.alignment_ns
+        self.tasks.append(AcknowledgedTask(ack.subtask, now_ms, ack.bytes, size, in_flight, *durations))
         return True
 
     def finish(self, subtask: SubtaskId) -> None:
@@ -98,6 +101,8 @@ class PendingCheckpoint:
             subtasks=len(self.states) + len(self.finished) + len(self.waiting),
             path=path,
             reason=reason,
+            stops=self.stops,
+            tasks=tuple(self.tasks),
         )
 
 

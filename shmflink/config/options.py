@@ -14,6 +14,7 @@ from shmflink.config.checkpoint_options import CHECKPOINTING_OPTIONS, REFUSED
 from shmflink.config.flink_options import is_of_flink, note_ignored
 from shmflink.config.option import Option
 from shmflink.config.python_options import PYTHON_OPTIONS, PYTHON_REFUSED
+from shmflink.config.rest_options import REST_OPTIONS
 from shmflink.config.restart_options import RESTART_OPTIONS
 from shmflink.errors import ConfigurationError
 
@@ -257,6 +258,7 @@ OPTIONS: Final[Mapping[str, Option[object]]] = {
         *CHECKPOINTING_OPTIONS,
         *RESTART_OPTIONS,
         *PYTHON_OPTIONS,
+        *REST_OPTIONS,
     )
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shmflink.checkpoint.coordinator import CheckpointCoordinator
+from shmflink.checkpoint.history import CheckpointHistory, CheckpointRecord
 from shmflink.rpc.messages import CheckpointSummary
 
 __all__ = ["CheckpointProgress"]
@@ -40,6 +41,16 @@ class CheckpointProgress:
             last.duration_ms,
             last.bytes_all,
         )
+
+    @property
+    def reports(self) -> CheckpointHistory:
+        """Counts, and the last checkpoint of each kind."""
+        return self._coordinator.reports
+
+    @property
+    def history(self) -> tuple[CheckpointRecord, ...]:
+        """Those in progress and the latest finished ones, newest first."""
+        return self._coordinator.history
 
     def waits_for(self) -> tuple[str, ...]:
         """A sentence for each checkpoint and savepoint in flight."""

@@ -22,6 +22,7 @@ from shmflink.graph.job_graph import JobGraph
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
 from shmflink.jobmachine.attempt import Attempt
+from shmflink.jobmachine.checkpoint_progress import CheckpointProgress
 from shmflink.jobmachine.checkpoints import JobCheckpoints
 from shmflink.jobmachine.events import (
     AttemptEvent,
@@ -133,6 +134,11 @@ class JobMachine:
     def checkpoint_summary(self, now_ms: int) -> CheckpointSummary | None:
         """None if checkpointing is off."""
         return self._checkpoints.progress.summary(now_ms)
+
+    @property
+    def checkpoints(self) -> CheckpointProgress:
+        """What there is to tell of them."""
+        return self._checkpoints.progress
 
     # --- events ---
 

@@ -258,9 +258,9 @@ class AttemptRun:
 
     # --- counters ---
 
-    def summaries(self) -> tuple[TaskSummary, ...]:
-        """Counters of all subtasks, read from the status pages without asking anybody."""
-        return tuple(self._summary(task) for task in self._execution.tasks)
+    def summaries(self, vertex: int | None = None) -> tuple[TaskSummary, ...]:
+        """Counters of all subtasks, or of those of one vertex, read from the status pages without asking anybody."""
+        return tuple(self._summary(task) for task in self._execution.tasks if vertex in (None, task.subtask.vertex))
 
     def _summary(self, task: TaskDeployment) -> TaskSummary:
         taskmanager = self._taskmanagers[self._index(task)]

@@ -43,6 +43,16 @@ from shmflink.rpc.control_messages import (
 )
 from shmflink.rpc.limits import system_error_text
 from shmflink.rpc.messages import CancelJob, Failure, SubmitJob
+from shmflink.rpc.read_messages import (
+    ClusterRead,
+    JobRead,
+    JobsRead,
+    ReadCluster,
+    ReadJob,
+    ReadJobs,
+    ReadVertex,
+    VertexRead,
+)
 from shmflink.rpc.runtime_folder import listen, remove_dead
 from shmflink.rpc.states import JobState
 from shmflink.rpc.wire import Received
@@ -84,11 +94,17 @@ class JobControl(Protocol):
         """
         ...
 
+    def read(self, request: ReadJobs | ReadJob | ReadVertex) -> JobsRead | JobRead | VertexRead | RequestFailed:
+        """What somebody wants to look at; RequestFailed if there is no such job or vertex."""
+        ...
+
 
 class ClusterControl(Protocol):
     """What can be done with a cluster itself, and how programs submit jobs to it. Calls return at once."""
 
     def describe(self) -> ClusterDescription: ...
+
+    def read(self) -> ClusterRead: ...
 
     def add_slots(self, slots: int) -> str:
         """Why it cannot have more; empty if it will."""
@@ -251,6 +267,12 @@ class ControlSocket:
             return
         if isinstance(message, ExplainWait):
             client.answer(WaitExplained(message.job_id, tuple(self._control.waits_for(message.job_id))))
+            return
+        if isinstance(message, ReadJobs | ReadJob | ReadVertex):
+            client.answer(self._control.read(message))
+            return
+        if isinstance(message, ReadCluster):
+            client.answer(self._cluster.read())
             return
         if isinstance(message, DescribeCluster | AddSlots | StopCluster):
             client.answer(self._of_cluster(message))

@@ -10,14 +10,14 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from shmflink.core.clock import Clock
 from shmflink.errors import RpcError
 from shmflink.jobmanager.exit_text import describe_exit
 from shmflink.jobmanager.host_cpus import HostCpus
-from shmflink.jobmanager.taskmanagers import TaskManagerEvents, TaskManagers
+from shmflink.jobmanager.taskmanagers import TaskManager, TaskManagerEvents, TaskManagers
 from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.messages import Failure, ProcessFailed, TaskManagerExited, TaskManagerForked
 from shmflink.rpc.wire import Received
@@ -87,6 +87,11 @@ class HostSupervisor:
     def pids(self) -> tuple[int, ...]:
         """Of the TaskManagers, by number."""
         return () if self._taskmanagers is None else tuple(one.pid for one in self._taskmanagers.all)
+
+    @property
+    def taskmanagers(self) -> Sequence[TaskManager]:
+        """By number; some may be lost."""
+        return () if self._taskmanagers is None else self._taskmanagers.all
 
     def stop(self) -> None:
         """Asks the TaskManagers to end, kills those that do not, and gives up on those that cannot be killed."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shmflink.config.options import SLOTS_PER_TASKMANAGER
-from shmflink.core.ids import TaskManagerId
+from shmflink.core.ids import SubtaskId, TaskManagerId
 from shmflink.graph.job_graph import JobGraph
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine.events import Event
@@ -22,6 +22,7 @@ from shmflink.rpc.messages import (
     TaskSummary,
     TriggerCheckpoint,
 )
+from shmflink.rpc.states import TaskState
 
 __all__ = ["AttemptMessage", "JobAttempts"]
 
@@ -115,17 +116,26 @@ class JobAttempts:
         """What the machine of an attempt asks for."""
         self._attempts[effect.epoch].perform(effect)
 
-    def over(self, epoch: int) -> None:
-        """Nothing of the attempt is left but its counters."""
+    def over(self, epoch: int) -> tuple[TaskSummary, ...]:
+        """Nothing of the attempt is left but its counters, which are returned."""
         attempt = self._attempts.pop(epoch)
-        self._over |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
+        summaries = attempt.summaries()
+        self._over |= {(one.vertex, one.subtask): one for one in summaries}
         attempt.close()
+        return summaries
 
     # --- counters ---
 
-    def summaries(self) -> tuple[TaskSummary, ...]:
-        """Counters of all subtasks, of the last attempt of each."""
-        found = dict(self._over)
+    def summaries(self, vertex: int | None = None) -> tuple[TaskSummary, ...]:
+        """Counters of all subtasks, or of those of one vertex: of the last attempt of each."""
+        found = {key: one for key, one in self._over.items() if vertex in (None, key[0])}
         for attempt in self._attempts.values():
-            found |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
+            found |= {(one.vertex, one.subtask): one for one in attempt.summaries(vertex)}
         return tuple(one for _, one in sorted(found.items()))
+
+    def states(self) -> dict[SubtaskId, TaskState]:
+        """Of the last attempts of all tasks."""
+        found = {SubtaskId(*key): one.state for key, one in self._over.items()}
+        for attempt in self._machine.attempts:
+            found |= attempt.tasks
+        return found

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 from shmflink.core.ids import JobId
+from shmflink.jobmanager.ended_jobs import EndedJobs
 from shmflink.jobmanager.job_run import JobRun
-from shmflink.rpc.control_messages import CheckpointTaken, JobOverview
+from shmflink.rpc.control_messages import CheckpointTaken, JobOverview, RequestFailed
 from shmflink.rpc.messages import Failure
+from shmflink.rpc.read_messages import JobRead, JobsRead, ReadJob, ReadJobs, ReadVertex, VertexRead
 
-__all__ = ["RunControl"]
+__all__ = ["JobRequest", "RunControl"]
 
-_REMEMBERED_MAX: Final = 50
+JobRequest = ReadJobs | ReadJob | ReadVertex
 
 
 class RunControl:
@@ -22,15 +22,29 @@ class RunControl:
 
     def __init__(self, runs: Mapping[JobId, JobRun]) -> None:
         self._runs = runs
-        self._over: deque[JobOverview] = deque(maxlen=_REMEMBERED_MAX)
+        self._over = EndedJobs()
 
     def jobs(self) -> Sequence[JobOverview]:
         """Those that are over first."""
-        return [*self._over, *(_overview(run) for run in self._runs.values())]
+        return [
+            *(one.overview for one in self._over.summaries()),
+            *(run.reading.overview() for run in self._runs.values()),
+        ]
 
     def remember(self, run: JobRun) -> None:
         """It is over."""
-        self._over.append(_overview(run))
+        self._over.add(run.reading)
+
+    def read(self, request: JobRequest) -> JobsRead | JobRead | VertexRead | RequestFailed:
+        """What somebody wants to look at."""
+        if isinstance(request, ReadJobs):
+            running = (run.reading.summary() for run in self._runs.values())
+            return JobsRead((*self._over.summaries(), *running))
+        run = self._runs.get(request.job_id)
+        found = self._over.read(request) if run is None else _read(run, request)
+        if found is None:
+            return RequestFailed(request.job_id, "UsageError", f"the JobManager has no {_sought(request)}")
+        return found
 
     def savepoint(
         self, job_id: JobId, target: str, stops: bool, drains: bool, callback: Callable[[str | Failure], None]
@@ -53,19 +67,16 @@ class RunControl:
         return () if run is None else run.waits_for()
 
 
-def _overview(run: JobRun) -> JobOverview:
-    graph = run.graph
-    return JobOverview(
-        graph.job_id,
-        graph.name,
-        run.state,
-        run.started_ms,
-        run.duration_ms,
-        max(vertex.parallelism for vertex in graph.vertices),
-        run.slots,
-        run.restarts,
-        run.checkpoint_summary(),
-    )
+def _read(run: JobRun, request: ReadJob | ReadVertex) -> JobRead | VertexRead | None:
+    if isinstance(request, ReadJob):
+        return run.reading.job()
+    has_vertex = 0 <= request.vertex < len(run.graph.vertices)
+    return run.reading.vertex(request.vertex) if has_vertex else None
+
+
+def _sought(request: ReadJob | ReadVertex) -> str:
+    vertex = f"vertex {request.vertex} of " if isinstance(request, ReadVertex) else ""
+    return f"{vertex}job {request.job_id}"
 
 
 def _checkpoint_id_of(directory: str) -> int:

@@ -20,7 +20,9 @@ from shmflink.jobmanager.attempt_run import AttemptEffect
 from shmflink.jobmanager.disk_calls import DiskCalls, DiskEffect, JobDisk
 from shmflink.jobmanager.enumerators import EnumeratorEffect, Enumerators
 from shmflink.jobmanager.job_attempts import AttemptMessage, JobAttempts
+from shmflink.jobmanager.job_history import JobHistory
 from shmflink.jobmanager.job_loop import JobLoop
+from shmflink.jobmanager.job_reading import JobReading
 from shmflink.jobmanager.job_requests import JobRequests
 from shmflink.jobmanager.job_timers import JobTimers
 from shmflink.jobmanager.machine_events import MachineEvents
@@ -106,7 +108,8 @@ class JobRun:
         rng = random.Random(graph.job_id.hex)  # noqa: S311 - jitter, not a secret
         self._machine = JobMachine(graph, configuration, settings, rng)
         machine_events = MachineEvents(self._machine, graph.name, clock, self._perform)
-        self._feed = machine_events.feed
+        self._history = JobHistory(clock)
+        self._feed = self._history.listening(machine_events.feed)
         self._loop = JobLoop(loop, machine_events.crashed)
         self._timers = JobTimers(self._loop, self._feed)
         self._clock = clock
@@ -120,6 +123,8 @@ class JobRun:
         self._disk = DiskCalls(disk, self._loop, clock, self._feed, owner.epochs, opened)
         self._began_ms = self._now_ms()
         self._requests = JobRequests()
+        self.reading = JobReading(graph, configuration, self._machine, self._attempts, self._history, clock)
+        """For those who look at it."""
 
     # --- what others may know ---
 
@@ -213,6 +218,7 @@ class JobRun:
     # --- effects ---
 
     def _perform(self, effect: ask.Effect) -> None:
+        self._history.performed(effect)
         if isinstance(effect, AttemptEffect):
             self._attempts.perform(effect)
         elif isinstance(effect, AttemptMessage):
@@ -259,7 +265,7 @@ class JobRun:
             case ask.BeginAttempt():
                 self._attempts.begin(effect)
             case ask.AttemptOver(epoch):
-                self._attempts.over(epoch)
+                self._history.over(self._attempts.over(epoch))
             case ask.KeepPointers(directories):
                 kept = partial(self._loop.guarded, self._feed, events.PointersKept())
                 self._owner.restore_points_changed(self, directories, kept)

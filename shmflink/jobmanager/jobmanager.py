@@ -28,6 +28,7 @@ from shmflink.errors import ResourceError, RpcError, ShmflinkError
 from shmflink.graph.execution_graph import check_slots
 from shmflink.jobmanager import dispatcher_effects as ask
 from shmflink.jobmanager.admission import Admission
+from shmflink.jobmanager.cluster_reading import ClusterReading
 from shmflink.jobmanager.control_socket import BoundSocket, ControlSocket, bind_control_socket
 from shmflink.jobmanager.dispatcher import Dispatcher, Lifetime
 from shmflink.jobmanager.dispatcher_effects import ClientId, Effect
@@ -139,7 +140,8 @@ class JobManager:
         if request.session:
             self._defaults = request.configuration
             self._loop.add_signal_handler(signal.SIGINT, self.shut_down)
-        self._door = SessionDoor(request.session, self, slots, self._runs, lambda: self._host.are_ready)
+        reading = ClusterReading(request.session, request.configuration, self._host, slots, self._runs, SYSTEM_CLOCK)
+        self._door = SessionDoor(request.session, self, slots, self._runs, lambda: self._host.are_ready, reading)
         prepared = self._loop.run_in_executor(None, self._prepare, request)
         prepared.add_done_callback(partial(self._prepared, request))
 

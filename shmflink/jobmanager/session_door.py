@@ -11,11 +11,13 @@ from typing import Final, Protocol
 
 from shmflink.core.ids import TaskManagerId
 from shmflink.errors import UsageError
+from shmflink.jobmanager.cluster_reading import ClusterReading
 from shmflink.jobmanager.dispatcher_effects import ClientId
 from shmflink.jobmanager.job_runs import JobRuns
 from shmflink.jobmanager.slot_pool import SlotPool
 from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.control_messages import ClusterDescription
+from shmflink.rpc.read_messages import ClusterRead
 from shmflink.rpc.wire import Received
 
 __all__ = ["SessionDoor", "SessionHost", "claim_name"]
@@ -70,6 +72,7 @@ class SessionDoor:
         slots: SlotPool[TaskManagerId],
         runs: JobRuns,
         are_ready: Callable[[], bool],
+        reading: ClusterReading,
     ) -> None:
         """`are_ready`: whether all TaskManagers are up."""
         self._name = name
@@ -77,6 +80,7 @@ class SessionDoor:
         self._slots = slots
         self._runs = runs
         self._are_ready = are_ready
+        self._reading = reading
 
     @property
     def is_open(self) -> bool:
@@ -86,6 +90,9 @@ class SessionDoor:
     def describe(self) -> ClusterDescription:
         total, free = self._runs.slots_total, self._slots.free
         return ClusterDescription(os.getpid(), self._name, total, free, self._are_ready())
+
+    def read(self) -> ClusterRead:
+        return self._reading.read()
 
     def add_slots(self, slots: int) -> str:
         if not self._name:

@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("testing",),
     ("datastream", "common", "table", "state_processor"),
     ("client",),
+    ("rest",),
     ("jobmanager", "taskmanager"),
     ("jobmachine",),
     ("rpc",),

@@ -71,7 +71,7 @@ def test_options_of_flink_for_parts_that_are_not_here_are_noted_once(caplog):
         "taskmanager.memory.process.size": "4 gb",
         "jobmanager.memory.process.size": "1 gb",
         "pipeline.jars": "file:///a.jar",
-        "rest.port": "8081",
+        "rest.address": "localhost",
         "python.client.executable": "python3",
         "pekko.ask.timeout": "20 s",
         "state.changelog.enabled": "true",
