@@ -88,7 +88,7 @@ BUDGETS = {  # modules beyond those of a bare interpreter: pyarrow alone is 175;
     "from shmflink.datastream import StreamExecutionEnvironment": (485, SLOW),
     "import shmflink.cli.plain_run, shmflink.cli.run": (325, SLOW),
     "import shmflink.taskmanager.process": (375, SLOW),
-    "import shmflink.jobmanager.jobmanager": (425, ("typer", "rich", "pandas", "pyarrow.compute", "pyarrow.parquet")),
+    "import shmflink.jobmanager.jobmanager": (435, ("typer", "rich", "pandas", "pyarrow.compute", "pyarrow.parquet")),
 }
 
 
