@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import sys
 from collections.abc import Callable
 
+from shmflink.client.foreseen import modules_of_program
 from shmflink.client.jobmanager_launch import abandon_jobmanager, begin_jobmanager
 
 __all__ = ["main"]
@@ -37,6 +39,14 @@ def _needs_no_jobmanager(words: list[str]) -> bool:
     return "--help" in words or not _ELSEWHERE.isdisjoint(words[: next(files, len(words))])
 
 
+def _foreseen(words: list[str]) -> tuple[str, ...]:
+    """What the job's file promises to import, if there is one."""
+    file = next((word for word in words if word.endswith(".py")), "")
+    with contextlib.suppress(OSError), open(file, "rb") as program:  # who runs it says that it cannot be read
+        return modules_of_program(program.read())
+    return ()
+
+
 def _command() -> None:
     if sys.argv[1:2] == ["run"]:
         sys.exit(_code_of(_run))
@@ -47,7 +57,7 @@ def _command() -> None:
 
 def _run() -> int:
     if not _needs_no_jobmanager(sys.argv[2:]):
-        begin_jobmanager()
+        begin_jobmanager(_foreseen(sys.argv[2:]))
     from .plain_run import plain_run
 
     run = plain_run(sys.argv[1:])

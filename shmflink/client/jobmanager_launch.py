@@ -1,4 +1,10 @@
-"""Starts a JobManager process, and is that process's main module (`python -m shmflink.client.jobmanager_launch FD`).
+"""Starts a JobManager process, and is that process's main module.
+
+::
+
+    python -m shmflink.client.jobmanager_launch FD job|any [MODULE...]
+
+`FD` is the connection to its client. The modules are what its one job is expected to import; `any`: it serves any job.
 
 This module is above both kinds of process and connects them: it gives the JobManager's fork server the function that
 turns a fork into a TaskManager.
@@ -12,12 +18,13 @@ import signal
 import site
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 import shmflink
 from shmflink.client.child_process import ChildProcess
+from shmflink.client.foreseen import modules_of_any, modules_of_process
 from shmflink.client.process_settings import ARROW_POOL, ENVIRONMENT, imported_for_fork, settle_fork
 from shmflink.client.standard_streams import STDERR, STDOUT, fill_standard_descriptors, inherited
 
@@ -29,23 +36,26 @@ __all__ = ["abandon_jobmanager", "become_jobmanager", "begin_jobmanager", "launc
 _Process: TypeAlias = "tuple[ChildProcess, socket.socket]"
 _BEGUN: Final[list[_Process]] = []
 _TITLE: Final = "shmflink-jobmanager"
+_ANY: Final = "any"
 
 
-def begin_jobmanager() -> None:
+def begin_jobmanager(foreseen: Sequence[str] = ()) -> None:
     """Starts the process that the next `launch_jobmanager` takes, while this one imports what it needs itself.
 
-    For a process that has done nothing yet: it imports what both need and forks, unless something has begun a thread.
+    For a process that has done nothing yet: it imports what both need, and the modules `foreseen`, and forks, unless
+    something has begun a thread.
     The JobManager ends when this process ends without taking it; at once with `abandon_jobmanager`.
     """
     fill_standard_descriptors()
     environment = _environment()
     with imported_for_fork(ARROW_POOL if _has_arrow_pool() else None) as give_blas_threads:
         from shmflink.jobmanager.fork_server import count_threads
-        from shmflink.jobmanager.main import import_shared
+        from shmflink.jobmanager.main import import_foreseen, import_shared
 
         import_shared()
+        import_foreseen(foreseen)
         begun = _fork(environment) if count_threads() == 1 else None
-    _BEGUN.append(begun or _start())
+    _BEGUN.append(begun or _start(foreseen))
     give_blas_threads()
 
 
@@ -58,16 +68,20 @@ def abandon_jobmanager() -> None:
         ours.close()
 
 
-def launch_jobmanager(log_address: str, streams: tuple[int | None, int | None] = (None, None)) -> _Process:
+def launch_jobmanager(
+    log_address: str, streams: tuple[int | None, int | None] = (None, None), *, serves_any: bool = False
+) -> _Process:
     """Starts it and returns at once with our end of the connection; nothing of it has a name on disk.
 
     `log_address`: of the LogServer for the processes' logs. `streams`: their standard output and error; None: ours.
+    `serves_any`: not the jobs of this program, but any.
 
     The process leads its own session: Ctrl-C in a terminal reaches only us, and we decide.
     """
     from shmflink.rpc.launch import LaunchSettings, send_launch
 
-    process, ours = _BEGUN.pop() if _BEGUN else _start()
+    foreseen = None if serves_any else modules_of_process(sys.modules)
+    process, ours = _BEGUN.pop() if _BEGUN else _start(foreseen)
     with open(os.devnull, "wb") as nothing:
         fds = [
             fd if fd is not None else nothing.fileno() if inherited(number) else number
@@ -78,14 +92,14 @@ def launch_jobmanager(log_address: str, streams: tuple[int | None, int | None] =
     return process, ours
 
 
-def _start() -> _Process:
+def _start(foreseen: Sequence[str] | None) -> _Process:
     fill_standard_descriptors()  # or one of the sockets would be standard output
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     import subprocess  # takes longer than a fork needs
 
     with theirs:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            _command(theirs),
+            _command(theirs, foreseen),
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=inherited(STDOUT),
@@ -116,7 +130,7 @@ def _run_fork(environment: Mapping[str, str], end: socket.socket) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for our parent, before `setsid` as well
         settle_fork(_TITLE, environment, end.fileno())
         sys.modules["__main__"] = ModuleType("__main__")
-        code = _run(end.detach())
+        code = _run(end.detach(), (), serves_any=False)  # what is foreseen, this process has
         sys.stdout.flush()
         sys.stderr.flush()
     except BaseException:
@@ -126,15 +140,17 @@ def _run_fork(environment: Mapping[str, str], end: socket.socket) -> NoReturn:
 
 
 def become_jobmanager(connection: socket.socket) -> NoReturn:
-    """Replaces this process by a JobManager that serves the client at the other end of `connection`."""
+    """Replaces this process by a JobManager for any jobs, which serves the client at the other end of `connection`."""
     connection.set_inheritable(True)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, _command(connection), _environment())  # noqa: S606 - our own interpreter and module
+    os.execve(sys.executable, _command(connection, None), _environment())  # noqa: S606 - our own interpreter and module
 
 
-def _command(connection: socket.socket) -> list[str]:
-    return [sys.executable, "-P", "-m", __name__, str(connection.fileno())]
+def _command(connection: socket.socket, foreseen: Sequence[str] | None) -> list[str]:
+    """`foreseen` is None for a JobManager that serves any job."""
+    words = [_ANY, *modules_of_any()] if foreseen is None else ["job", *foreseen]
+    return [sys.executable, "-P", "-m", __name__, str(connection.fileno()), *words]
 
 
 def _environment() -> dict[str, str]:
@@ -160,10 +176,10 @@ def _has_arrow_pool() -> bool:
     return ARROW_POOL in pyarrow.supported_memory_backends()
 
 
-def _run(client_fd: int) -> int:
+def _run(client_fd: int, foreseen: Sequence[str], *, serves_any: bool) -> int:
     from shmflink.jobmanager.main import run_jobmanager
 
-    return run_jobmanager(client_fd, _load_taskmanager)
+    return run_jobmanager(client_fd, _load_taskmanager, foreseen, serves_any=serves_any)
 
 
 def _load_taskmanager() -> Callable[[ForkTaskManager, socket.socket], None]:
@@ -173,7 +189,7 @@ def _load_taskmanager() -> Callable[[ForkTaskManager, socket.socket], None]:
 
 
 if __name__ == "__main__":
-    code = _run(int(sys.argv[1]))
+    code = _run(int(sys.argv[1]), sys.argv[3:], serves_any=sys.argv[2] == _ANY)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is closed; taking the interpreter apart would only take time

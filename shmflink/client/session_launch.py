@@ -45,7 +45,7 @@ def start_session(configuration: Mapping[str, str], environment: Mapping[str, st
         JobManagerLostError: it ended; its output says why.
     """
     request = _request(configuration)
-    process, ours = launch_jobmanager("", (log_fd, log_fd))
+    process, ours = launch_jobmanager("", (log_fd, log_fd), serves_any=True)
     with ours, contextlib.suppress(OSError):  # it has died: noticed below
         ours.sendall(frame_of(request))
     pidfd = os.pidfd_open(process.pid)

@@ -9,11 +9,10 @@ import importlib
 import os
 import pkgutil
 import resource
-import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from shmflink.core.pandas_import import keep_pandas_out
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
 
     from shmflink.jobmanager.jobmanager import JobManager
 
-__all__ = ["import_shared", "run_jobmanager"]
+__all__ = ["import_foreseen", "import_shared", "run_jobmanager"]
 
-_END: Final = object()
 _LOG_PATIENCE_S: Final = 1.0  # a client that is stopped must not stop the JobManager
 
 # What the JobManager and every task need: imported once here, shared by all processes as copy-on-write pages.
@@ -43,21 +41,8 @@ _SHARED: Final = (
     "shmflink.network.shared_memory",
 )
 _OWN: Final = ("asyncio", "uvloop", "shmflink.jobmanager.jobmanager")
-# What jobs over columns and files import: once in the fork server, while the client imports its program, and not in
-# each TaskManager while a job waits for it.
-_WANTED: Final = (
-    "pyarrow.compute",
-    "shmflink.operators.columns.expressions",
-    "shmflink.operators.aggregates.group",
-    "shmflink.operators.aggregates.local",
-    "shmflink.expressions.binding",
-    "shmflink.connectors.collect",
-    "shmflink.connectors.file_system.reading.source",
-    "pyarrow.parquet",
-    "shmflink.connectors.file_system.formats.parquet.format",
-)
-# What other jobs import: too long for a start to wait for it. TaskManagers have what of it was imported before they
-# were forked.
+# What jobs import, for a cluster whose jobs are unknown: too long for a start to wait for it. TaskManagers have what
+# was imported before they were forked.
 _LATER_PACKAGES: Final = (
     "shmflink.operators",
     "shmflink.connectors",
@@ -76,10 +61,13 @@ _NOT_PRELOADED: Final = frozenset(
 )
 
 
-def run_jobmanager(client_fd: int, load_taskmanager: Callable[[], TaskManagerMain]) -> int:
+def run_jobmanager(
+    client_fd: int, load_taskmanager: Callable[[], TaskManagerMain], foreseen: Sequence[str], *, serves_any: bool
+) -> int:
     """Serves the client at `client_fd`; returns the exit code. Call in a fresh process, from its main thread.
 
-    `load_taskmanager` imports what TaskManagers run; it is called in the fork server.
+    `load_taskmanager` imports what TaskManagers run; it is called in the fork server, which also imports the modules
+    `foreseen`. `serves_any`: of jobs that nobody knows yet. It then imports what any job may need while it is idle.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's to decide
     faulthandler.enable()
@@ -88,9 +76,9 @@ def run_jobmanager(client_fd: int, load_taskmanager: Callable[[], TaskManagerMai
     gc.disable()  # nothing of what imports make is garbage; who serves enables it again
     import_shared()
     gc.freeze()  # the collector would touch, and so copy, every shared page in every child
-    preloading = _preload()
+    warm_up = _preload() if serves_any else iter(())
     pid, fork_server = start_fork_server(
-        lambda connection: _begin_fork_server(connection, load_taskmanager, preloading), (client_fd,), preloading
+        lambda connection: _begin_fork_server(connection, load_taskmanager, foreseen), (client_fd,), warm_up
     )
     _import(_OWN)  # after the fork: the children need no event loop
     client = socket.socket(fileno=client_fd)
@@ -107,13 +95,11 @@ def run_jobmanager(client_fd: int, load_taskmanager: Callable[[], TaskManagerMai
 
 
 def _begin_fork_server(
-    connection: socket.socket, load_taskmanager: Callable[[], TaskManagerMain], preloading: Iterator[None]
+    connection: socket.socket, load_taskmanager: Callable[[], TaskManagerMain], foreseen: Sequence[str]
 ) -> TaskManagerMain | None:
     """In the fork server, while the JobManager imports what it needs itself, and the client its program."""
     run_taskmanager = load_taskmanager()
-    _import(_WANTED)
-    while not select.select([connection], [], [], 0)[0] and next(preloading, _END) is not _END:
-        continue
+    import_foreseen(foreseen)
     settings = receive_launch(connection)
     if settings is None:
         return None
@@ -180,6 +166,13 @@ def import_shared() -> None:
     """What every process of the cluster imports: once, where they are forked from one that has. Starts no thread."""
     _import(_SHARED)
     keep_pandas_out()
+
+
+def import_foreseen(modules: Iterable[str]) -> None:
+    """What a job is expected to need. A module that cannot be imported is left to who does need it, and says so."""
+    for module in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
 
 
 def _import(modules: Iterable[str]) -> None:

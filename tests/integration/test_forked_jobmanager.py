@@ -111,3 +111,41 @@ def test_a_name_and_a_session_of_its_own(tmp_path: Path) -> None:
     assert task["words"] == task["parent"] == ["shmflink-jobmanager"]
     assert task["session"] != program["session"]
     assert task["main"] == []
+
+
+LOCAL = "shmflink.operators.aggregates.local"
+WORDS = "# shmflink.expressions, shmflink.datastream.connectors.file_system: FileSource and FileSink of parquet, csv\n"
+IMPORTED = f"""
+import sys
+from shmflink.datastream import StreamExecutionEnvironment
+
+def about(_):
+    with open("/proc/self/status") as status:
+        parent = next(line.split()[1] for line in status if line.startswith("PPid"))
+    with open(f"/proc/{{parent}}/cmdline") as words:
+        return words.read().startswith("shmflink-jobmanager"), "{LOCAL}" in sys.modules
+
+env = StreamExecutionEnvironment.get_execution_environment()
+env.set_parallelism(1)
+print(*env.from_collection([1]).map(about).execute_and_collect())
+"""
+
+
+def test_what_the_program_promises_to_use_tasks_have_before_they_are_forked(tmp_path: Path) -> None:
+    """Without a thread in the parent of the fork, which would have had to start a fresh interpreter."""
+    assert printed(tmp_path, IMPORTED) == "(True, False)"
+    assert printed(tmp_path, WORDS + IMPORTED) == "(True, True)"
+
+
+def test_a_program_without_the_command_names_what_it_has_imported(tmp_path: Path) -> None:
+    program = f"import {LOCAL}\n" + IMPORTED
+    assert printed(tmp_path, IMPORTED, [sys.executable]) == "(False, False)"
+    assert printed(tmp_path, program, [sys.executable]) == "(False, True)"
+
+
+def printed(tmp_path: Path, program: str, command: list[str] = COMMAND) -> str:
+    file = tmp_path / "job.py"
+    file.write_text(program)
+    done = subprocess.run([*command, str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
