@@ -1,9 +1,9 @@
 """Expressions over columns, with the names of PyFlink's Table expressions (`pyflink.table.expressions`).
 
-`node` is the tree. `numbers/`, `text/`, `time/`, `nested/`, `sql_json/`, `logic/`, `types/` and `aggregates/` hold the
-families: methods, and what computes them, by name in the `registry`. `expression` is what users write, with the methods
-of all families; `functions/` is what they write as functions. `binding` checks a tree against a schema, `steps` runs it
-batch by batch, `encoded` what arrives as a dictionary value by value.
+`node` is the tree. `numbers/`, `text/`, `time/`, `nested/`, `sql_json/`, `logic/`, `types/` and `aggregates/` are the
+families: each has methods and their kernels, which the `registry` finds by name. `expression` has the class that users
+write, with the methods of all families; `functions/` has the free functions. `binding` checks a tree against a schema,
+`steps` evaluates it batch by batch, `encoded` evaluates dictionary columns once per value.
 
 Imports `core` and `errors`. Trees are plain picklable data; what a function does is looked up by name in the registry,
 so that a tree travels to workers. Must not know of operators, streams or processes.
@@ -241,5 +241,5 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    """What completion shows."""
+    """The names that completion offers."""
     return __all__

@@ -1,4 +1,4 @@
-"""Expressions against a schema: checked once, when the graph is built, into steps that are run batch by batch."""
+"""Checks expressions against a schema once, when the graph is built; turns them into steps to run batch by batch."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def bind(expressions: Sequence[Node], schema: pa.Schema) -> BoundExpressions:
 
 
 def name_of(expression: Node, index: int = 0) -> str:
-    """The name of the column that an expression makes: its alias, its column, else `_c0`, `_c1`, ... (as Flink)."""
+    """The name of an expression's column: its alias, the column it refers to, or `_c0`, `_c1`, ... (as in Flink)."""
     if expression.function in (ALIAS, COLUMN):
         return str(expression.parameters[0])
     return f"_c{index}"
 
 
 class _Binder:
-    """Collects the distinct nodes below expressions as steps, inputs before what uses them."""
+    """Collects the distinct nodes of expressions as steps; inputs come before their consumers."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self.steps: list[BoundNode] = []
@@ -115,7 +115,7 @@ class _Binder:
                 )
 
     def _coerced(self, node: Node, found: ScalarFunction, inputs: list[int]) -> list[int]:
-        """The inputs, decoded, and cast where the function wants other types."""
+        """The inputs, decoded, and cast if the function requires other types."""
         inputs = [self._inserted(_PLAIN, node, step, plain_type(self.types[step])) for step in inputs]
         if found.coerce is None:
             return inputs
@@ -127,7 +127,7 @@ class _Binder:
         return [self._inserted(_CAST, node, step, kind) for step, kind in zip(inputs, wanted, strict=True)]
 
     def _inserted(self, function: str, above: Node, step: int, kind: pa.DataType) -> int:
-        """The step itself if it has this type, else a step that makes it so."""
+        """The step itself if it has this type, otherwise a step that casts it."""
         if self.types[step].equals(kind):
             return step
         below = self.steps[step].node
@@ -136,14 +136,14 @@ class _Binder:
         if identity not in self._known:
             added = self._applied(node, self._function(node), [step])
             if self.steps[step].constant is not None and added[0].constant is None:
-                raise TypeMismatchError(f"{_where(above)}`{below}` is no {kind}. {columns_text(self._schema)}")
+                raise TypeMismatchError(f"{_where(above)}`{below}` is not a {kind}. {columns_text(self._schema)}")
             self.steps.append(added[0])
             self.types.append(added[1])
             self._known[identity] = len(self.steps) - 1
         return self._known[identity]
 
     def _applied(self, node: Node, found: ScalarFunction, inputs: list[int]) -> tuple[BoundNode, pa.DataType]:
-        """The step that applies the function; a constant where all its inputs are."""
+        """The step that applies the function; a constant if all its inputs are constants."""
         constants = [self.steps[step].constant for step in inputs]
         empty = [pa.array([], self.types[step]) for step in inputs]
         mixed = [e if c is None else c for c, e in zip(constants, empty, strict=True)]
@@ -151,7 +151,7 @@ class _Binder:
         try:
             result = found(mixed, node.parameters, 0)
         except EXPECTED_ERRORS as error:
-            # A constant that fails may stand in a branch that is never taken: it fails when it is.
+            # A failing constant may be in a branch that is never taken, so it fails only when it is evaluated.
             result = self._on_no_rows(node, found, empty, error) if is_constant else None
             if result is None:
                 raise self._misfit(node, [self.types[step] for step in inputs], error) from error

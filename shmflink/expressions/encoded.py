@@ -1,4 +1,4 @@
-"""Columns that arrive as dictionaries: what is computed of one is computed once for each of its values."""
+"""Columns that arrive as dictionaries: functions are computed once per dictionary value, not once per row."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shmflink.expressions.registry import ScalarFunction, Values
 __all__ = ["Encoded", "decoded", "encoded", "same_codes"]
 
 _ROWS_PER_VALUE_MIN: Final = 2
-"""Fewer rows for each value of the dictionary: the rows are looked at one by one."""
+"""With fewer rows per dictionary value than this, functions are computed on the rows."""
 
 
 class Encoded:
-    """Values for all rows, each of which is one of few: `values[codes[row]]`. Codes are never null."""
+    """A value for each row, out of few: `values[codes[row]]`. Codes are never null."""
 
     __slots__ = ("_decoded", "codes", "values")
 
@@ -27,25 +27,25 @@ class Encoded:
         self._decoded: pa.Array | None = None
 
     def decoded(self) -> pa.Array:
-        """One value for each row; made once."""
+        """One value for each row; computed once."""
         if self._decoded is None:
             self._decoded = pc.take(self.values, self.codes, boundscheck=False)
         return self._decoded
 
     def with_values(self, values: Values) -> Values:
-        """What a function made of the values: for the same rows; a constant stays one."""
+        """The function's results for the values, for the same rows; a constant remains a constant."""
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()
         return Encoded(values, self.codes) if isinstance(values, pa.Array) else values
 
 
 def encoded(column: pa.DictionaryArray) -> Encoded | pa.Array:
-    """The column; its values one by one where it has nearly as many as rows."""
+    """The column; decoded if it has nearly as many values as rows."""
     values, codes = column.dictionary, column.indices
     if len(values) * _ROWS_PER_VALUE_MIN > len(column):
         return column.dictionary_decode()
     if codes.null_count:
-        # A function may make something of null, too: it becomes one more value.
+        # A function may map null to a value: null becomes one more dictionary value.
         codes = pc.fill_null(codes, len(values))
         values = pa.concat_arrays([values, pa.nulls(1, values.type)])
     return Encoded(values, codes)

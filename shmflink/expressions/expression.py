@@ -57,7 +57,7 @@ _INFIX: Final = {
     "or": "|",
 }
 _LEFT_OUT: Final = {
-    "over": "windows of rows come with window functions",
+    "over": "windows of rows need window functions, which are not supported",
     "rowtime": "event time is the stream's own timestamp: see assign_timestamps_and_watermarks()",
     "proctime": "processing time is not a column: use current_timestamp()",
     "start": "a window's start is a column of its aggregate",
@@ -66,12 +66,12 @@ _LEFT_OUT: Final = {
     "desc": "streams have no order_by(); top_n() takes the column to order by",
     "as_argument": "functions here have no named arguments",
 }
-_CLOSE: Final = 0.75  # of names that are alike
+_CLOSE: Final = 0.75  # similarity of names
 _ELEMENTS_SHOWN_MAX: Final = 10
 
 
 class _NoSuchFunctionError(UsageError, AttributeError):
-    """A name that expressions do not have."""
+    """The error for a name that expressions do not have."""
 
 
 class Expression(
@@ -110,7 +110,7 @@ class Expression(
     __hash__ = None  # type: ignore[assignment]  # == builds a comparison
 
     def alias(self, name: str, *extra_names: str) -> Expression:
-        """The same under another name.
+        """The expression under another name.
 
         >>> show(col("price").alias("cost"), price=[1.5])
         cost: [1.5]
@@ -128,8 +128,8 @@ class Expression(
 
     def __call__(self, *_arguments: Any, **_named: Any) -> NoReturn:
         raise TypeMismatchError(
-            f"`{self}` cannot be called: aggregates and many other functions are properties, for example .sum and "
-            ".upper_case: write them without ()"
+            f"`{self}` cannot be called: aggregates and many other functions are properties; write, for example, .sum "
+            "and .upper_case without ()"
         )
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -177,7 +177,7 @@ def col(name: str) -> Expression:
 
 
 def call_sql(sql_expression: str) -> NoReturn:
-    """Not there: expressions are not read from SQL in this version.
+    """Not supported: this version does not parse SQL expressions.
 
     Raises:
         TypeMismatchError: always; says what to do instead.
@@ -189,8 +189,8 @@ def call_sql(sql_expression: str) -> NoReturn:
 
 
 def lit(v: Any, data_type: Any = None) -> Expression:
-    """A constant. Its type follows from the value where none is given, as in PyFlink: an int is an INT (32 bits) if it
-    fits, else a BIGINT; beyond it a uint64 or a DECIMAL(38, 0).
+    """A constant. By default its type follows from the value, as in PyFlink: an int is an INT (32 bits) if it fits,
+    otherwise a BIGINT; larger ones are a uint64 or a DECIMAL(38, 0).
 
     >>> show(lit(7), lit(7, "DOUBLE"), lit(None), a=[1, 2])
     _c0: [7, 7]

@@ -1,4 +1,4 @@
-"""Constants: from a Python value to Arrow's, with the type that PyFlink would give it."""
+"""Constants: converts Python values to Arrow's, with the type that PyFlink would give them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _INT64_LIMIT: Final = 2**63
 
 
 def scalar_of(value: Any, data_type: Any = None) -> pa.Scalar:
-    """The constant of this type (as `cast` takes it), or of the type that follows from the value.
+    """The constant of this type (in any form that `cast` accepts), or of the type that follows from the value.
 
     Raises:
-        TypeMismatchError: the value has no such type, or none at all.
+        TypeMismatchError: the value does not fit the type, or no type fits the value.
     """
     kind = None if data_type is None else data_type_of(data_type)
     exact = value
@@ -30,11 +30,11 @@ def scalar_of(value: Any, data_type: Any = None) -> pa.Scalar:
     try:
         return pa.scalar(exact, kind)
     except (pa.ArrowException, OverflowError, TypeError) as error:
-        raise TypeMismatchError(f"lit({value!r}): this value has no such type: {error}") from None
+        raise TypeMismatchError(f"lit({value!r}): the value does not fit the type: {error}") from None
 
 
 def _sized(value: int) -> tuple[int | decimal.Decimal, pa.DataType | None]:
-    """A whole number, and its type where it is not the BIGINT that Arrow makes of it."""
+    """A whole number, and its type unless it is a BIGINT, which Arrow infers."""
     if -_INT32_LIMIT <= value < _INT32_LIMIT:
         return value, pa.int32()
     if value < -_INT64_LIMIT or value >= 2 * _INT64_LIMIT:

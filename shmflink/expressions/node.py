@@ -1,4 +1,4 @@
-"""The tree that every expression consists of, whatever its methods."""
+"""The tree of an expression, without the methods that users call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Node:
     """A function by name, applied to expressions and constants. Immutable, picklable.
 
     `parameters` are constants that the function needs when it is bound (a column's name, a literal and its type, a
-    pattern); `place` is the user's `file:line`, for messages, and no part of what the expression means.
+    pattern); `place` is the user's `file:line` for messages, and not part of the expression's identity.
     """
 
     __slots__ = ("_identity", "arguments", "function", "parameters", "place")
@@ -39,7 +39,7 @@ class Node:
     def __init__(
         self, function: str, arguments: tuple[Self, ...] = (), parameters: tuple[Any, ...] = (), place: str = ""
     ) -> None:
-        """Made by `col`, `lit` and the methods of expressions, not by users."""
+        """Created by `col`, `lit` and the methods of expressions, not by users."""
         self.function = function
         self.arguments = arguments
         self.parameters = parameters
@@ -53,7 +53,7 @@ class Node:
 
     @classmethod
     def operand(cls, value: Any) -> Self:
-        """An expression as it is; anything else as a constant."""
+        """An expression unchanged; anything else as a constant."""
         return value if isinstance(value, cls) else cls(LITERAL, (), (scalar_of(value),))
 
     def walk(self) -> Iterator[Self]:
@@ -63,11 +63,11 @@ class Node:
             yield from argument.walk()
 
     def same_as(self, other: Node) -> bool:
-        """Whether both mean the same, wherever they were written. (`==` builds a comparison.)"""
+        """Whether both are the same expression, ignoring `place`. (`==` builds a comparison.)"""
         return self.identity() == other.identity()
 
     def identity(self) -> tuple[Any, ...]:
-        """Hashable; equal where expressions mean the same. Constants count by type and value: 1 is not 1.0."""
+        """A hashable key, equal if the expressions are the same. Constants compare by type and value: 1 is not 1.0."""
         if self._identity is None:
             constants = tuple(_constant_identity(constant) for constant in self.parameters)
             self._identity = (self.function, constants, tuple(argument.identity() for argument in self.arguments))
@@ -78,7 +78,7 @@ class Node:
 
 
 def _constant_identity(constant: Any) -> tuple[str, ...]:
-    """Arrow's constants count by type: 1 of 32 bits is not 1 of 64. (The `repr` of a long array is shortened.)"""
+    """Arrow constants compare by type, too: a 32-bit 1 is not a 64-bit 1. (The `repr` of a long array is shortened.)"""
     if isinstance(constant, pa.Array):
         return (str(constant.type), str(constant.to_pylist()))
     return (type(constant).__name__, str(getattr(constant, "type", "")), repr(constant))

@@ -1,4 +1,4 @@
-"""What a filter says about single columns: for pruning files, row groups and partitions."""
+"""What a filter implies about single columns, for pruning files, row groups and partitions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 
 
 def conjuncts(predicate: Expression) -> list[Expression]:
-    """The parts that all must be true for a row to pass."""
+    """The parts of the conjunction: all must be true for a row to pass."""
     if predicate.function == "and":
         return [part for argument in predicate.arguments for part in conjuncts(argument)]
     if predicate.function in ("alias", "is_true"):
@@ -40,10 +40,10 @@ def conjuncts(predicate: Expression) -> list[Expression]:
 
 
 def bounds(predicate: Expression, schema: pa.Schema | None = None) -> list[Bound]:
-    """What can be said of single columns of every row that passes; other parts of the predicate are left out.
+    """Bounds on single columns that hold for every row that passes; omits other parts of the predicate.
 
-    Constant expressions count as constants. With the schema of the columns, values have the columns' types (a date
-    where a date is compared with a string), and those that cannot have them are left out.
+    Constant expressions count as constants. If the schema of the columns is given, values have the columns' types (a
+    date if a date is compared with a string), and bounds whose values cannot be cast are omitted.
     """
     found = [bound for part in conjuncts(predicate) for bound in _bounds(part)]
     if schema is None:
@@ -84,7 +84,7 @@ def _comparison(part: Expression, operator: str) -> list[Bound]:
 
 
 def _prefix(name: str, prefix: Expression) -> list[Bound]:
-    """Strings that start with "ab" lie in "ab" <= string < "ac"."""
+    """A string that starts with "ab" satisfies "ab" <= string < "ac"."""
     constant = _constant(prefix)
     text = None if constant is None else constant.as_py()
     if not isinstance(text, str) or not text:
@@ -108,7 +108,7 @@ def _constant(node: Node) -> pa.Scalar | None:
 
 
 def _typed(bound: Bound, schema: pa.Schema) -> Bound | None:
-    """The bound with values that compare with the column's; None where that cannot be."""
+    """The bound with its values cast to the column's type; None if that is impossible."""
     name, operator, value = bound
     index = schema.get_field_index(name)
     if index < 0:

@@ -1,4 +1,4 @@
-"""What the functions are called, what they take, and what computes them."""
+"""The functions by name: their arguments and what computes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 Values: TypeAlias = Any
-"""What a function gets and gives: an array with one value for each row, or a scalar that stands for all rows."""
+"""Input and output of a function: an array with one value per row, or a scalar for all rows."""
 
 
 class TypeFamily(enum.Enum):
@@ -49,7 +49,7 @@ class TypeFamily(enum.Enum):
     COMPARABLE = "a type with an order"
 
     def accepts(self, kind: pa.DataType) -> bool:
-        """Whether a value of this Arrow type may be given. The null type goes anywhere."""
+        """Whether a value of this Arrow type is accepted. The null type always is."""
         return pa.types.is_null(kind) or _ACCEPTS[self](plain_type(kind))
 
 
@@ -85,12 +85,12 @@ _ACCEPTS: Final[dict[TypeFamily, Callable[[pa.DataType], bool]]] = {
 
 
 Coercion: TypeAlias = Callable[[Sequence[pa.DataType], Sequence[pa.Scalar | None]], Sequence[pa.DataType]]
-"""Argument types, and the constants among the arguments, to the types that the function wants: the binder casts.
-Raises `TypeError` saying why these types do not go together."""
+"""Maps argument types, and the constants among the arguments, to the types to which the binder casts the arguments.
+Raises `TypeError` that says why the types are incompatible."""
 
 Selection: TypeAlias = Callable[[int, Sequence[Values]], Values]
-"""For argument `index` of a function that need not look at all its arguments, given the arguments before it: a boolean
-array or scalar, true in the rows whose value counts."""
+"""For argument `index` of a lazy function, given the arguments before it: a boolean array or scalar, true in the rows
+in which the argument's value is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Arity:
     at_most: int | None
 
     def kind(self, index: int) -> TypeFamily:
-        """What argument `index` may be."""
+        """The kind of argument `index`."""
         return self.kinds[min(index, len(self.kinds) - 1)]
 
     def accepts(self, count: int) -> bool:
@@ -121,16 +121,15 @@ class Arity:
 class ScalarFunction:
     """A function of whole columns.
 
-    `compute(*arguments, *parameters)` gets one array or scalar for each argument, then the constants, and gives an
-    array with as many rows or a scalar; with `needs_rows` also `rows=` the number of rows. On zero rows it gives an
-    empty array of the type that it has on all inputs of these types: that is how types are inferred, so the type must
-    depend on argument types and parameters alone. It raises `pa.ArrowInvalid`, `ValueError` or `ArithmeticError` for a
-    value that it cannot take, and `TypeError` for types that it cannot take. Encoded columns (dictionaries, views)
-    arrive decoded.
+    `compute(*arguments, *parameters)` receives one array or scalar per argument, then the constants; with `needs_rows`
+    also `rows=`, the number of rows. It returns an array with as many rows, or a scalar. For zero rows it returns an
+    empty array, from whose type the result type is inferred. Therefore the type must depend only on argument types and
+    parameters. It raises `pa.ArrowInvalid`, `ValueError` or `ArithmeticError` for an invalid value, and `TypeError` for
+    invalid types. Encoded columns (dictionaries, views) are decoded before the call.
 
-    `coerce` says which types the arguments are cast to first. `selection` makes the function lazy: an argument that
-    fails is computed again on the rows that count (`if_then_else(q != 0, p / q, 0)`). Functions of constants are
-    computed once, when they are bound, unless they are not `is_deterministic` or need `rows`.
+    `coerce` determines the types to which the arguments are cast first. `selection` makes the function lazy: an
+    argument that fails is computed again on only the rows that use it (`if_then_else(q != 0, p / q, 0)`). Functions of
+    constants are computed once, when they are bound, unless they are not `is_deterministic` or need `rows`.
     """
 
     name: str
@@ -148,7 +147,8 @@ class ScalarFunction:
 
 
 _FUNCTIONS: Final[dict[str, ScalarFunction]] = {}
-_FAMILIES: Final = (  # modules that register functions, or import what does; by name, because they are above this one
+# modules that register functions, or import such modules; by name, because they are in a higher layer
+_FAMILIES: Final = (
     "expression",
     "time.clocks",
     "functions.logic",
@@ -170,7 +170,9 @@ def function(
     selection: Selection | None = None,
     is_deterministic: bool = True,
 ) -> Callable[[Callable[..., Values]], Callable[..., Values]]:
-    """Registers what computes `name`. The last `optional` kinds may be left out; `variadic`: the last one repeats."""
+    """Registers the function that computes `name`. The last `optional` kinds may be omitted; `variadic`: the last
+    repeats.
+    """
 
     def register(compute: Callable[..., Values]) -> Callable[..., Values]:
         if name in _FUNCTIONS:
@@ -183,7 +185,7 @@ def function(
 
 
 def find_function(name: str) -> ScalarFunction | None:
-    """The function of this name; None where there is none."""
+    """The function of this name; None if there is none."""
     if name not in _FUNCTIONS:
         _load_families()
     return _FUNCTIONS.get(name)
@@ -196,6 +198,6 @@ def function_names() -> frozenset[str]:
 
 
 def _load_families() -> None:
-    """A process that received a tree has imported no more of them than the tree needed to be built."""
+    """Imports all families: a process that received a tree may not have imported the modules that built it."""
     for family in _FAMILIES:
         importlib.import_module(f"shmflink.expressions.{family}")

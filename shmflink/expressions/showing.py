@@ -1,4 +1,4 @@
-"""Examples in docstrings: what an expression gives, printed."""
+"""For examples in docstrings: prints the result of an expression."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["show"]
 
 
 def show(*expressions: Node, **columns: Any) -> None:
-    """Prints `name: [values]` for each expression over these columns. Strings, numbers, lists print as Python's; dates,
-    times and intervals as `str` has them."""
+    """Prints `name: [values]` for each expression over these columns. Strings, numbers and lists print as in Python;
+    dates, times and intervals as `str` writes them."""
     batch = pa.record_batch({name: pa.array(values) for name, values in columns.items()})
     bound = bind(expressions, batch.schema)
     for field, values in zip(bound.fields, bound.evaluate(batch), strict=True):

@@ -1,4 +1,4 @@
-"""Bound expressions at work: one batch through all steps, and what happens when a value does not go."""
+"""Evaluates bound expressions: passes a batch through all steps, and reports values for which a function fails."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from shmflink.expressions.vectors import repeated
 __all__ = ["EXPECTED_ERRORS", "BoundExpressions", "BoundNode"]
 
 EXPECTED_ERRORS: Final = (pa.ArrowException, ValueError, TypeError, ArithmeticError)
-"""What functions raise for values and types that they cannot take."""
+"""The exceptions that functions raise for invalid values and types."""
 
-_Columns: TypeAlias = pa.RecordBatch | Mapping[int, pa.Array]  # by index; those looked at are made, of a wide table
+# by index, because only columns that are accessed are created, which matters for wide tables
+_Columns: TypeAlias = pa.RecordBatch | Mapping[int, pa.Array]
 _VALUE_SHOWN_MAX: Final = 80  # characters of an offending value in a message
 
 
@@ -41,9 +42,9 @@ class BoundNode:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Stands for the values of a step that raised, in case nobody needs them.
+    """Represents the values of a step that failed, in case they are not needed.
 
-    `positions` are the rows of the batch that `inputs` belong to; None = all of them.
+    `positions` are the rows of the batch to which `inputs` belong; None = all rows.
     """
 
     step: BoundNode
@@ -53,7 +54,7 @@ class _Failure:
     positions: npt.NDArray[np.int64] | None = None
 
     def within(self, positions: npt.NDArray[np.int64]) -> _Failure:
-        """The same failure seen from the batch that these rows were taken from."""
+        """The same failure, relative to the batch from which these rows were taken."""
         mine = positions if self.positions is None else positions[self.positions]
         return _Failure(self.step, self.error, self.inputs, self.rows, mine)
 
@@ -62,17 +63,17 @@ class BoundExpressions:
     """Expressions that fit a schema. Equal parts of different expressions are computed once per batch.
 
     Attributes:
-        fields: names and types of what comes out.
-        columns: the names of the input columns that are looked at.
+        fields: names and types of the results.
+        columns: the names of the input columns that are used.
     """
 
     def __init__(self, steps: list[BoundNode], outputs: list[int], schema: pa.Schema, fields: pa.Schema) -> None:
-        """Made by `bind`."""
+        """Created by `bind`."""
         self._steps = steps
         self._outputs = outputs
         self._schema = schema
         self.fields = fields
-        names = schema.names  # a list that is created again by every access
+        names = schema.names  # every access creates the list again
         self.columns = frozenset(names[step.column] for step in steps if step.column is not None)
 
     @property
@@ -85,7 +86,7 @@ class BoundExpressions:
         be dictionaries of the types there.
 
         Raises:
-            DataFormatError: a value that a function cannot take; names expression, place, row and value.
+            DataFormatError: a function fails for a value; names expression, place, row and value.
         """
         if batch.num_columns != len(self._schema):
             raise InternalError(f"bound to {self._schema.names}, given a batch of {batch.schema.names}")
@@ -104,7 +105,7 @@ class BoundExpressions:
         return repeated(value, rows)
 
     def _run(self, columns: _Columns, rows: int, wanted: frozenset[int] | None) -> list[Values]:
-        """The values of every step, or of those wanted."""
+        """The values of every step, or of the requested ones."""
         values: list[Values] = []
         is_failed = is_encoded = False
         for index, step in enumerate(self._steps):
@@ -142,7 +143,7 @@ class BoundExpressions:
     def _recovered(
         self, step: BoundNode, inputs: list[Values], columns: _Columns, rows: int
     ) -> tuple[list[Values], _Failure | None]:
-        """The inputs again, those that failed computed on the rows that count; or the failure that remains."""
+        """The inputs again, failed ones computed only on the rows that are used; or the failure that remains."""
         selection = step.function.selection if step.function is not None else None
         for index, given in enumerate(inputs):
             if not isinstance(given, _Failure):
@@ -157,7 +158,7 @@ class BoundExpressions:
         return inputs, None
 
     def _on_selected(self, wanted: int, mask: Values, columns: _Columns, rows: int) -> Values:
-        """One step on the rows of a mask, null in the others."""
+        """Computes one step on the rows of a mask; other rows are null."""
         if isinstance(mask, pa.Scalar):
             mask = pa.repeat(mask, rows)
         chosen = np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
@@ -187,9 +188,9 @@ class BoundExpressions:
 
 
 def _on_values(step: BoundNode, function: ScalarFunction, inputs: list[Values]) -> Values:
-    """The step computed once for each value of a dictionary; None where that is not possible.
+    """The step, computed once per dictionary value; None if that is not possible.
 
-    A dictionary may have values that no row has: if the function cannot take one of those, rows decide.
+    A dictionary may have values that no row refers to: if the function fails for one of those, it is computed on rows.
     """
     like = same_codes(function, inputs)
     if like is None:
@@ -202,7 +203,7 @@ def _on_values(step: BoundNode, function: ScalarFunction, inputs: list[Values]) 
 
 
 def _message(failure: _Failure, expression: Node) -> str:
-    """What failed, where it was written, on which values, in which row."""
+    """The error message: what failed, where it was written, for which values, in which row."""
     step = failure.step
     place = f"{step.node.place}: " if step.node.place else ""
     whole = "" if expression is step.node else f" (part of `{expression}`)"
@@ -225,7 +226,7 @@ def _message(failure: _Failure, expression: Node) -> str:
 
 
 def _bad_row(failure: _Failure) -> int | None:
-    """The first row that fails by itself, found by halving; None where only the whole fails."""
+    """The first row that fails alone, found by bisection; None if only the whole batch fails."""
     low, high = 0, failure.rows
     while high - low > 1:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""What functions are called elsewhere (Polars, pandas, DuckDB, Spark, SQL), and what to write here: for errors."""
+"""Names of functions in Polars, pandas, DuckDB, Spark and SQL, and what to write here: for error messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 __all__ = ["SYNONYMS"]
 
-_WINDOWS: Final = "rows of a window come with window functions"
+_WINDOWS: Final = "rows of a window need window functions"
 _ON_THE_STREAM: Final = "it is a method of the stream, not of an expression"
 
 SYNONYMS: Final[dict[str, str]] = {
@@ -128,7 +128,7 @@ SYNONYMS: Final[dict[str, str]] = {
     "ceiling": ".ceil()",
     "trunc": ".truncate(places)",
     "signum": ".sign",
-    # of the whole stream
+    # methods of the stream
     "name": ".alias('name')",
     "rename": ".alias('name')",
     "label": ".alias('name')",
@@ -151,7 +151,7 @@ SYNONYMS: Final[dict[str, str]] = {
     "rank": f"top_n(): {_WINDOWS}",
     "row_number": f"top_n(): {_WINDOWS}",
     "rolling_mean": f"ds.window(...): {_WINDOWS}",
-    # of Polars, DuckDB and the Table API, that have no namesake here
+    # functions of Polars, DuckDB and the Table API without a counterpart of the same name
     "to_upper": ".upper_case",
     "to_lower": ".lower_case",
     "toUpperCase": ".upper_case",
@@ -161,8 +161,8 @@ SYNONYMS: Final[dict[str, str]] = {
     "capitalize": ".init_cap",
     "to_titlecase": ".init_cap",
     "strlen": ".char_length",
-    "strpos": ".position(...), the other way round: needle.position(text)",
-    "find": ".position(...), the other way round: needle.position(text)",
+    "strpos": ".position(...) with swapped operands: needle.position(text)",
+    "find": ".position(...) with swapped operands: needle.position(text)",
     "pad_start": ".lpad(length, pad)",
     "pad_end": ".rpad(length, pad)",
     "head": ".left(length) of a string, .array_slice(1, n) of an array",
@@ -184,12 +184,12 @@ SYNONYMS: Final[dict[str, str]] = {
     "list_concat": ".array_concat(...)",
     "struct_extract": ".get('field')",
     "struct_pack": "row(a, b)",
-    "is_first_distinct": "state in a KeyedProcessFunction: what came before is not a column",
+    "is_first_distinct": "state in a KeyedProcessFunction: earlier rows are not a column",
     "is_unique": "ds.key_by(...).aggregate(n=count()): other rows are not a column",
     "is_duplicated": "ds.key_by(...).aggregate(n=count()): other rows are not a column",
-    "is_nan": "x != x: NaN alone is not equal to itself",
-    "is_not_nan": "x == x: NaN alone is not equal to itself",
-    "fill_nan": "if_then_else(x == x, x, value): NaN alone is not equal to itself",
+    "is_nan": "x != x: only NaN differs from itself",
+    "is_not_nan": "x == x: only NaN differs from itself",
+    "fill_nan": "if_then_else(x == x, x, value): only NaN differs from itself",
     "any_value": ".first_value",
     "count_if": "count().filter(condition)",
     "bit_and": "ds.key_by(...).reduce(function): aggregates of bits are not in this version",
@@ -240,4 +240,4 @@ SYNONYMS: Final[dict[str, str]] = {
     "total_seconds": "timestamp_diff(TimePointUnit.SECOND, a, b)",
     "timestamp": ".cast('TIMESTAMP(3)')",
 }
-"""From a name to what is written here, as the end of "write ...". A name that expressions do have is not looked up."""
+"""Maps a name to its counterpart here, as the end of "write ...". Existing names of expressions are not looked up."""

@@ -1,4 +1,4 @@
-"""What kernels share: constants next to columns, nulls without a type, and numpy views of Arrow's buffers."""
+"""Common code of kernels: constants and columns, untyped nulls, numpy views of Arrow's buffers."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = [
     "with_validity",
 ]
 
-_EXACT_INTEGERS: Final = 1 << 53  # up to here every one is a float64
+_EXACT_INTEGERS: Final = 1 << 53  # up to here, every integer is a float64
 _EXACT_POWERS_OF_TEN: Final = 22  # 10**22 is the last that is a float64
 _STRING_BYTES_MAX: Final = 2**31 - 1  # offsets of strings are 32 bits wide
 
 
 def columnwise(compute: Callable[..., pa.Array]) -> Callable[..., Values]:
-    """For kernels that want arrays of equal length: constants are repeated; only constants give a constant."""
+    """For kernels that require arrays of equal length: repeats constants; constants alone give a constant."""
 
     @functools.wraps(compute)
     def whole(*values: Any, **options: Any) -> Values:
@@ -52,13 +52,13 @@ def columnwise(compute: Callable[..., pa.Array]) -> Callable[..., Values]:
 
 
 def repeated(value: pa.Scalar, rows: int) -> pa.Array:
-    """The constant, once for each row."""
-    # Arrow repeats nested values at least once.
+    """The constant, repeated for each row."""
+    # Arrow repeats nested values at least once, so zero rows need a slice.
     return pa.repeat(value, rows) if rows else pa.repeat(value, 1).slice(1)
 
 
 def typed(value: Values, kind: pa.DataType) -> Values:
-    """The value; nulls that have no type get this one."""
+    """The value; untyped nulls get this type."""
     return value.cast(kind) if pa.types.is_null(value.type) else value
 
 
@@ -73,8 +73,8 @@ def as_double(value: Values) -> Values:
 
 @columnwise
 def _doubles_of_decimals(column: pa.Array) -> pa.Array:
-    """Rounded once, as by `BigDecimal.doubleValue`. Arrow's cast (26.0) multiplies by a power of ten that is rounded
-    itself, and makes 10.040000000000001 of 10.04.
+    """Rounds once, like `BigDecimal.doubleValue`. Arrow's cast (26.0) multiplies by a power of ten that is itself
+    rounded, and turns 10.04 into 10.040000000000001.
     """
     scale = column.type.scale
     if len(column) and pa.types.is_decimal128(column.type) and 0 <= scale <= _EXACT_POWERS_OF_TEN:
@@ -123,7 +123,7 @@ def literal_value(value: Any, what: str) -> Any:
 
 
 def int64_view(array: pa.Array) -> npt.NDArray[np.int64]:
-    """The integers of a type 64 bits wide, without a copy; what stands at nulls is undefined. Read-only."""
+    """The integers of a 64-bit type, without a copy; undefined at nulls. Read-only."""
     data = array.buffers()[1]
     if data is None or len(array) == 0:
         return np.empty(0, np.int64)
@@ -131,14 +131,14 @@ def int64_view(array: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def fixed_width(numbers: npt.NDArray[Any], like: pa.Array, kind: pa.DataType) -> pa.Array:
-    """An array of `kind` over these values, null where `like` is."""
+    """An array of `kind` over these values, null where `like` is null."""
     validity = validity_of(like)
     nulls = like.null_count if validity is not None else 0
     return pa.Array.from_buffers(kind, len(numbers), [validity, pa.py_buffer(numbers)], nulls)
 
 
 def validity_of(array: pa.Array) -> pa.Buffer | None:
-    """The validity bits from the first row on (a copy where a slice does not start at a byte); None: no nulls."""
+    """The validity bits from the first row on (a copy if a slice does not start at a byte); None: no nulls."""
     if array.null_count == 0:
         return None
     if array.offset == 0 and not pa.types.is_null(array.type):
@@ -147,7 +147,7 @@ def validity_of(array: pa.Array) -> pa.Buffer | None:
 
 
 def with_validity(array: pa.Array, *others: pa.Array) -> pa.Array:
-    """The array, null also where one of the others is."""
+    """The array, null also where one of the others is null."""
     for other in others:
         if other.null_count:
             array = pc.if_else(pc.is_valid(other), array, pa.scalar(None, array.type))
@@ -155,7 +155,7 @@ def with_validity(array: pa.Array, *others: pa.Array) -> pa.Array:
 
 
 def text_columns(letters: npt.NDArray[np.uint8], like: pa.Array | None = None) -> pa.Array:
-    """Strings of one width from a matrix of ASCII letters (rows, width); null where `like` is."""
+    """Strings of one width from a matrix of ASCII letters (rows, width); null where `like` is null."""
     rows, width = letters.shape
     if rows * width > _STRING_BYTES_MAX:
         raise ValueError(f"{rows} strings of {width} bytes do not fit into one batch: use smaller batches")

@@ -1,1 +1,1 @@
-"""Aggregates: what an expression over a group is made of. Computed by `operators/aggregates/`."""
+"""Aggregates, the parts of expressions over a group. `operators/aggregates/` computes them."""

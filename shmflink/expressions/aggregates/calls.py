@@ -1,4 +1,4 @@
-"""Expressions over aggregates taken apart: the calls in them, and what is computed of their results."""
+"""Splits expressions over aggregates into aggregate calls and expressions over their results."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ __all__ = ["AggregateCall", "split_aggregates"]
 class AggregateCall:
     """One aggregate of a group's rows.
 
-    `count` without arguments counts rows. `arg_min`, `arg_max` and `top_n` have the value, then what it is ordered by.
-    `parameters` are constants: the fraction of `quantile` and `approx_quantile`, the n of `top_n`, the separator of
-    `list_agg`. `is_distinct`: each distinct value of the first argument counts once. `has_flink_types`: sums, averages
-    and variances have the types and the arithmetic of Flink SQL (`SUM(INT)` is an INT and wraps around, `SUM(DECIMAL)`
-    is null where it does not fit); else they are wide and exact (a BIGINT; an error where it does not fit).
+    `count` without arguments counts rows. The arguments of `arg_min`, `arg_max` and `top_n` are the value and the sort
+    key. `parameters` are constants: the fraction of `quantile` and `approx_quantile`, the n of `top_n`, the separator
+    of `list_agg`. `is_distinct`: each distinct value of the first argument counts once. `has_flink_types`: sums,
+    averages and variances have the types and the arithmetic of Flink SQL (`SUM(INT)` is an INT and wraps around,
+    `SUM(DECIMAL)` is null if it does not fit); otherwise they are wide and exact (a BIGINT; an error if it does not
+    fit).
     """
 
     function: str
@@ -35,10 +36,10 @@ class AggregateCall:
 def split_aggregates(
     named: Mapping[str, Expression],
 ) -> tuple[dict[str, AggregateCall], dict[str, Expression]]:
-    """Takes expressions over aggregates apart: the distinct aggregate calls, by name, and expressions over these names.
+    """Splits expressions over aggregates into the distinct aggregate calls, by name, and expressions over these names.
 
     Raises:
-        TypeMismatchError: no aggregate in an expression, a column outside of one, or one inside another.
+        TypeMismatchError: an expression has no aggregate, a column is outside an aggregate, or aggregates are nested.
     """
     calls: dict[str, AggregateCall] = {}
     known: dict[tuple[Any, ...], str] = {}

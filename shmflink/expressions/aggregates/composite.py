@@ -1,6 +1,6 @@
-"""What is made of several aggregates, or of the lists that they gather: multisets, weighted percentiles, JSON, FILTER.
+"""Aggregates composed of others, or of the lists that these collect: multisets, weighted percentiles, JSON, FILTER.
 
-An aggregate of this kind is an expression over plain ones: `split_aggregates` finds them inside.
+Such an aggregate is an expression over plain aggregates, which `split_aggregates` finds inside.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ N = TypeVar("N", bound=Node)
 
 
 def filtered(node: N, condition: Any, aggregates: frozenset[str]) -> N:
-    """The expression with every aggregate in it over those rows for which the condition is true.
+    """The expression, in which every aggregate uses only the rows for which the condition is true.
 
     Raises:
         TypeMismatchError: it contains no aggregate.
@@ -45,7 +45,7 @@ def filtered(node: N, condition: Any, aggregates: frozenset[str]) -> N:
 
 def _filtered(node: N, condition: Any, aggregates: frozenset[str]) -> N:
     if node.function == _KEEPS_NULLS:
-        # Nulls are values of it: rows of one field carry them past the condition.
+        # This aggregate includes nulls: wrap values into rows of one field, so that the condition does not drop nulls.
         carried = node.call("if_then_else", condition, node.call("row", *node.arguments, parameters=(("f0",),)), None)
         return node.call("carried", node.call("collect", carried))
     if node.function in aggregates:
@@ -63,8 +63,8 @@ def _filtered(node: N, condition: Any, aggregates: frozenset[str]) -> N:
 
 
 def weighted_percentile(value: N, fractions: Any, frequency: Any) -> N:
-    """The value at a fraction of the sorted values, each as often as its frequency says; null where the sum of the
-    frequencies is none of 64 bits, or 0."""
+    """The value at a fraction of the sorted values, each repeated by its frequency; null if the sum of the frequencies
+    is 0 or exceeds 64 bits."""
     is_list = isinstance(fractions, (list, tuple))
     wanted = tuple(float(part) for part in (fractions if is_list else [fractions]))
     values = value.call("array_agg", value.call("cast", value, parameters=(pa.float64(),)))
@@ -75,7 +75,7 @@ def weighted_percentile(value: N, fractions: Any, frequency: Any) -> N:
 @function("multiset", TypeFamily.LIST)
 @columnwise
 def _multiset(column: pa.Array) -> pa.Array:
-    """A map from each item to how often it is there; -0.0 and 0.0 are two items, NaN is one."""
+    """A map from each item to its number of occurrences; -0.0 and 0.0 are two items, NaN is one."""
     lists = Lists.of(typed(column, pa.list_(pa.null())))
     codes = stable_codes_of(lists.values)
     together = lists.parents * (len(codes) + 1) + codes
@@ -89,7 +89,7 @@ def _multiset(column: pa.Array) -> pa.Array:
 @function("carried", TypeFamily.LIST)
 @columnwise
 def _carried(column: pa.Array) -> pa.Array:
-    """The only field of the rows in each array; null where there is none."""
+    """The only field of the rows in each array; null if the array is null."""
     lists = Lists.of(column)
     fields = lists.values.field(0) if len(lists.values) else pa.array([], column.type.value_type.field(0).type)
     items = list_of(fields, lists.lengths)
@@ -99,7 +99,7 @@ def _carried(column: pa.Array) -> pa.Array:
 @function("weighted_percentile", TypeFamily.LIST, TypeFamily.LIST)
 @columnwise
 def _weighted_percentile(values: pa.Array, counts: pa.Array, fractions: Sequence[float], is_list: bool) -> pa.Array:
-    # Group by group: each is sorted as a whole, and there are few groups compared with their rows.
+    # A loop per group: each group is sorted as a whole, and there are few groups compared with rows.
     pairs = zip(_per_group(values, np.float64), _per_group(counts, np.int64), strict=True)
     found = [_percentiles(*value_and_valid, *count_and_valid, fractions) for value_and_valid, count_and_valid in pairs]
     if is_list:

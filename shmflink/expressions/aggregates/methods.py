@@ -42,15 +42,15 @@ DISTINCT: Final = "distinct"
 
 
 class AggregateMethods(Node):
-    """Aggregates of an expression over a group. Nulls do not count unless a function says so."""
+    """Aggregates of an expression over a group. They ignore nulls unless a function says otherwise."""
 
     __slots__ = ()
 
     @property
     def sum(self) -> Self:
-        """Sum of the values; null where there is none. Of integers a BIGINT (uint64 of uint64), of decimals a
-        DECIMAL(38, s), of floats a DOUBLE; a sum that does not fit is an error that names the column, whatever the
-        order of the rows.
+        """Sum of the values; null if there is none. The sum of integers is a BIGINT (of uint64: uint64), of decimals a
+        DECIMAL(38, s), of floats a DOUBLE. A sum that does not fit is an error that names the column, in any order of
+        the rows.
 
         >>> col("price").sum
         <Expression sum(price)>
@@ -59,7 +59,7 @@ class AggregateMethods(Node):
 
     @property
     def sum0(self) -> Self:
-        """Sum of the values; 0 where there is none.
+        """Sum of the values; 0 if there is none.
 
         >>> col("price").sum0
         <Expression sum0(price)>
@@ -68,7 +68,7 @@ class AggregateMethods(Node):
 
     @property
     def min(self) -> Self:
-        """Least value; null where there is none.
+        """Smallest value; null if there is none.
 
         >>> col("price").min
         <Expression min(price)>
@@ -77,7 +77,7 @@ class AggregateMethods(Node):
 
     @property
     def max(self) -> Self:
-        """Greatest value; null where there is none.
+        """Greatest value; null if there is none.
 
         >>> col("price").max - col("price").min
         <Expression (max(price) - min(price))>
@@ -95,11 +95,12 @@ class AggregateMethods(Node):
 
     @property
     def avg(self) -> Self:
-        """Mean of the values; null where there is none.
+        """Mean of the values; null if there is none.
 
-        A DOUBLE of integers of up to 32 bits. Of 64-bit integers, which a DOUBLE cannot hold, a whole number of their
-        type, cut toward zero: cast them to DOUBLE, or to a decimal, for a fraction. Of decimals a
-        DECIMAL(38, max(s, 6)). It never lies outside of the values: 64-bit integers add up in 128 bits.
+        The mean of integers of up to 32 bits is a DOUBLE. The mean of 64-bit integers, which a DOUBLE cannot represent
+        exactly, has their type and is truncated toward zero: cast them to DOUBLE or a decimal for a fraction. The mean
+        of decimals is a DECIMAL(38, max(s, 6)). It is always between the smallest and the greatest value: 64-bit
+        integers are summed in 128 bits.
 
         >>> col("price").avg
         <Expression avg(price)>
@@ -108,7 +109,7 @@ class AggregateMethods(Node):
 
     @property
     def first_value(self) -> Self:
-        """The first value in the order of arrival; null where there is none.
+        """The first value in the order of arrival; null if there is none.
 
         >>> col("price").first_value
         <Expression first_value(price)>
@@ -117,7 +118,7 @@ class AggregateMethods(Node):
 
     @property
     def last_value(self) -> Self:
-        """The last value in the order of arrival; null where there is none.
+        """The last value in the order of arrival; null if there is none.
 
         >>> col("price").last_value
         <Expression last_value(price)>
@@ -206,9 +207,9 @@ class AggregateMethods(Node):
 
     @property
     def collect(self) -> Self:
-        """The values as a multiset: a map from each value to how often it is there.
+        """The values as a multiset: a map from each value to its number of occurrences.
 
-        Nulls do not count; empty if there is no value.
+        Ignores nulls; empty if there is no value.
 
         >>> col("price").collect
         <Expression multiset(collect(price))>
@@ -217,7 +218,7 @@ class AggregateMethods(Node):
 
     @property
     def array_agg(self) -> Self:
-        """The values as an array, in the order of arrival, with nulls; null for no rows.
+        """The values as an array, in the order of arrival, including nulls; null if there are no rows.
 
         >>> col("price").array_agg
         <Expression array_agg(price)>
@@ -225,7 +226,7 @@ class AggregateMethods(Node):
         return self.call("array_agg", self)
 
     def filter(self, condition: Any) -> Self:
-        """*shmflink only* (SQL's FILTER). Of an aggregate: over the rows for which the condition is true.
+        """*shmflink only* (SQL's FILTER). Restricts an aggregate to the rows for which the condition is true.
 
         >>> col("price").sum.filter(col("price") > 1)
         <Expression sum(if_then_else((price > 1), price, None))>
@@ -234,7 +235,7 @@ class AggregateMethods(Node):
 
     @property
     def distinct(self) -> Self:
-        """Of an aggregate: over each distinct value once. (`col("a").distinct.count` is the same.)
+        """Makes an aggregate use each distinct value once. (`col("a").distinct.count` is the same.)
 
         >>> col("user").count.distinct
         <Expression distinct(count(user))>
@@ -252,7 +253,7 @@ class AggregateMethods(Node):
 
     @property
     def approx_count_distinct(self) -> Self:
-        """*shmflink only.* Number of distinct values, estimated in little memory (a few per cent off).
+        """*shmflink only.* Approximate number of distinct values, in little memory (a few percent off).
 
         >>> col("user").approx_count_distinct
         <Expression approx_count_distinct(user)>
@@ -262,7 +263,7 @@ class AggregateMethods(Node):
     def percentile(self, percentage: Any, frequency: Any = None) -> Self:
         """The exact value at a fraction from 0 to 1 of the sorted values, interpolated; an array for several fractions.
 
-        `frequency`: how often each value counts; values whose frequency is null or below 1 do not.
+        `frequency`: how often each value counts; values whose frequency is null or below 1 are ignored.
 
         >>> col("price").percentile(0.5), col("price").percentile([0.25, 0.75])
         (<Expression quantile(price, 0.5)>, <Expression quantile(price, [0.25, 0.75])>)
@@ -284,7 +285,7 @@ class AggregateMethods(Node):
         return self.call("quantile", self, parameters=(_fraction(q),))
 
     def approx_quantile(self, q: float) -> Self:
-        """*shmflink only.* About the value at a fraction from 0 to 1 of the sorted values, in little memory.
+        """*shmflink only.* Approximate value at a fraction from 0 to 1 of the sorted values, in little memory.
 
         >>> col("price").approx_quantile(0.99)
         <Expression approx_quantile(price, 0.99)>
@@ -301,7 +302,7 @@ class AggregateMethods(Node):
         return self.call("median", self)
 
     def arg_min(self, by: Any) -> Self:
-        """*shmflink only.* The value in the row where `by` is least; the first of several such rows.
+        """*shmflink only.* The value in the row where `by` is smallest; the first of several such rows.
 
         >>> col("shop").arg_min(col("price"))
         <Expression arg_min(shop, price)>
@@ -317,19 +318,20 @@ class AggregateMethods(Node):
         return self.call("arg_max", self, by)
 
     def top_n(self, n: int, by: Any = None) -> Self:
-        """*shmflink only.* An array of the values in the `n` rows where `by` (else the value) is greatest, descending.
+        """*shmflink only.* An array of the values in the `n` rows with the greatest `by` (default: the value),
+        descending.
 
         >>> col("shop").top_n(3, by=col("price"))
         <Expression top_n(shop, price, 3)>
         """
         number = _constant(n, "top_n")
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-            raise TypeMismatchError(f"top_n() of `{self}` takes a whole number from 1 on, got {number!r}")
+            raise TypeMismatchError(f"top_n() of `{self}` takes a whole number of at least 1, got {number!r}")
         return self.call("top_n", self, self if by is None else by, parameters=(number,))
 
     @property
     def bool_and(self) -> Self:
-        """*shmflink only.* Whether all values are true; null where there is none.
+        """*shmflink only.* Whether all values are true; null if there is none.
 
         >>> (col("price") > 0).bool_and
         <Expression bool_and((price > 0))>
@@ -338,7 +340,7 @@ class AggregateMethods(Node):
 
     @property
     def bool_or(self) -> Self:
-        """*shmflink only.* Whether some value is true; null where there is none.
+        """*shmflink only.* Whether any value is true; null if there is none.
 
         >>> (col("price") > 9).bool_or
         <Expression bool_or((price > 9))>
@@ -354,7 +356,7 @@ def _fraction(value: Any) -> float:
 
 
 def _constant(value: Any, what: str) -> Any:
-    """The Python value of a constant given as itself or as `lit`."""
+    """The Python value of a constant, which may be given as a `lit`."""
     if not isinstance(value, Node):
         return value
     if value.function != LITERAL:

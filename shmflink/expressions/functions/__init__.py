@@ -1,1 +1,1 @@
-"""What is written as a function of columns, not as a method of one: a module for each family."""
+"""Free functions of columns, as opposed to methods of expressions: one module per family."""

@@ -1,4 +1,4 @@
-"""Truth and choices. What is not chosen may fail."""
+"""Logic and conditionals. A value that is not chosen may fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["and_", "coalesce", "if_then_else", "not_", "null_if", "null_of", "or
 
 
 def if_then_else(condition: Any, if_true: Any, if_false: Any) -> Expression:
-    """The first where the condition is true, the second where it is false or null.
+    """The first value if the condition is true, the second if it is false or null.
 
     >>> show(if_then_else(col("q") != 0, col("p") / col("q"), -1), p=[6, 7], q=[2, 0])
     _c0: [3, -1]
@@ -21,7 +21,7 @@ def if_then_else(condition: Any, if_true: Any, if_false: Any) -> Expression:
 
 
 def coalesce(*args: Any) -> Expression:
-    """The first that is not null; null where all are.
+    """The first value that is not null; null if all are.
 
     >>> show(coalesce(col("a"), col("b"), 0), a=[1, None, None], b=[5, 6, None])
     _c0: [1, 6, 0]
@@ -30,7 +30,7 @@ def coalesce(*args: Any) -> Expression:
 
 
 def null_if(value: Any, other: Any) -> Expression:
-    """*shmflink only* (SQL's NULLIF). The value, and null where it equals the other one.
+    """*shmflink only* (SQL's NULLIF). The value; null if it equals the other one.
 
     >>> show(null_if(col("a"), 0), a=[0, 1, None])
     _c0: [None, 1, None]
@@ -58,7 +58,7 @@ def null_of(data_type: Any) -> Expression:
 
 
 def and_(predicate0: Any, predicate1: Any, *predicates: Any) -> Expression:
-    """Whether all are true: false if one is false, else null if one is null.
+    """Whether all are true: false if one is false, otherwise null if one is null.
 
     >>> show(and_(col("a") > 1, col("a") < 4, col("a") != 2), a=[1, 2, 3, None])
     _c0: [False, False, True, None]
@@ -68,7 +68,7 @@ def and_(predicate0: Any, predicate1: Any, *predicates: Any) -> Expression:
 
 
 def or_(predicate0: Any, predicate1: Any, *predicates: Any) -> Expression:
-    """Whether one is true: true if one is true, else null if one is null.
+    """Whether at least one is true: true if one is true, otherwise null if one is null.
 
     >>> show(or_(col("a") < 2, col("a") > 2), a=[1, 2, 3, None])
     _c0: [True, False, True, None]
@@ -78,7 +78,7 @@ def or_(predicate0: Any, predicate1: Any, *predicates: Any) -> Expression:
 
 
 def not_(expression: Any) -> Expression:
-    """The opposite; null stays null.
+    """The negation; null remains null.
 
     >>> show(not_(col("a")), a=[True, False, None])
     _c0: [False, True, None]

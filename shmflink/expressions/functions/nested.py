@@ -27,12 +27,12 @@ def map_(key: Any, value: Any, *tail: Any) -> Expression:
     _c0: [[('a', 1), ('b', None)]]
     """
     if len(tail) % 2:
-        raise TypeMismatchError("map_() takes keys and values in turn: the last key has no value")
+        raise TypeMismatchError("map_() takes alternating keys and values: the last key has no value")
     return Expression.call("map", key, value, *tail)
 
 
 def map_from_arrays(key: Any, value: Any) -> Expression:
-    """A map from an array of keys and one of as many values; null where an array is null.
+    """A map from an array of keys and an array of equally many values; null if an array is null.
 
     >>> show(map_from_arrays(col("k"), col("v")), k=[["x", "y"]], v=[[1, 2]])
     _c0: [[('x', 1), ('y', 2)]]
@@ -51,12 +51,12 @@ def row(head: Any, *tail: Any) -> Expression:
 
 
 def object_of(class_name: str, *args: Any) -> Expression:
-    """A row with names (constants) and values in turn. The name of a class is for portability alone; it is not kept.
+    """A row of alternating names (constants) and values. The name of a class is accepted for portability and not kept.
 
     >>> show(object_of("User", "name", col("a"), "age", 30), a=["Alice"])
     _c0: [{'name': 'Alice', 'age': 30}]
     """
     if not isinstance(class_name, str):
-        raise TypeMismatchError(f"object_of() takes the name of a class first, got {class_name!r}")
+        raise TypeMismatchError(f"the first argument of object_of() is the name of a class, got {class_name!r}")
     names, values = names_and_values(args, "object_of")
     return Expression.call("row", *values, parameters=(names,))

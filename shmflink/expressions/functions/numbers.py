@@ -11,7 +11,7 @@ __all__ = ["atan2", "e", "greatest", "least", "log", "negative", "pi", "rand", "
 
 
 def negative(v: Any) -> Expression:
-    """The number with the other sign.
+    """The negated number.
 
     >>> show(negative(col("a")), a=[3, None])
     _c0: [-3, None]
@@ -38,7 +38,7 @@ def e() -> Expression:
 
 
 def log(v: Any, base: Any = None) -> Expression:
-    """Logarithm of a number to a base; the natural one where none is given.
+    """Logarithm of a number to a base; the natural logarithm by default.
 
     >>> show(log(col("a"), 10), a=[100.0])
     _c0: [2.0]
@@ -56,9 +56,9 @@ def atan2(y: Any, x: Any) -> Expression:
 
 
 def greatest(*values: Any) -> Expression:
-    """*shmflink only* (SQL's GREATEST). The greatest of several values; null where one of them is null.
+    """*shmflink only* (SQL's GREATEST). The greatest of several values; null if one of them is null.
 
-    NaN is above all numbers.
+    NaN is greater than all numbers.
 
     >>> show(greatest(col("a"), col("b"), 2), a=[1, 5, None], b=[3, 4, 9])
     _c0: [3, 5, None]
@@ -67,7 +67,7 @@ def greatest(*values: Any) -> Expression:
 
 
 def least(*values: Any) -> Expression:
-    """*shmflink only* (SQL's LEAST). The least of several values; null where one of them is null.
+    """*shmflink only* (SQL's LEAST). The smallest of several values; null if one of them is null.
 
     >>> show(least(col("a"), col("b"), 2), a=[1, 5, None], b=[3, 4, 9])
     _c0: [1, 2, None]
@@ -76,7 +76,7 @@ def least(*values: Any) -> Expression:
 
 
 def rand(seed: Any = None) -> Expression:
-    """Random float64 from 0 up to, not including, 1. With the same seed, the same sequence in each subtask.
+    """Random float64 in [0, 1). With the same seed, every subtask gets the same sequence.
 
     >>> show(rand(7) == rand(7), a=[0, 0])
     _c0: [True, True]
@@ -85,7 +85,7 @@ def rand(seed: Any = None) -> Expression:
 
 
 def rand_integer(bound: Any, seed: Any = None) -> Expression:
-    """Random int64 from 0 up to, not including, the bound; null where the bound is null or below 1.
+    """Random int64 in [0, bound); null if the bound is null or below 1.
 
     >>> show(rand_integer(10, 7) < 10, a=[0, 0])
     _c0: [True, True]

@@ -14,7 +14,7 @@ __all__ = ["json", "json_array", "json_array_agg", "json_object", "json_object_a
 
 
 def json(value: Any) -> Expression:
-    """JSON text to be put as it is into `json_object` or `json_array`, the only places for it; null or empty is null.
+    """JSON text that `json_object` or `json_array` inserts unchanged; allowed only inside these. Null or empty is null.
 
     >>> show(json_object(JsonOnNull.NULL, "nested", json(col("a"))), a=['{"value": 42}', ""])
     _c0: ['{"nested":{"value":42}}', '{"nested":null}']
@@ -32,15 +32,17 @@ def json_string(value: Any) -> Expression:
 
 
 def json_object(on_null: JsonOnNull = JsonOnNull.NULL, *args: Any) -> Expression:
-    """A JSON object of alternating keys (constants) and values. Objects and arrays built inside it stay what they are.
+    """A JSON object of alternating keys (constants) and values. Nested objects and arrays are not quoted.
 
-    Of a key that is given twice, the last value counts. NaN and infinity are strings, as in Flink.
+    If a key is given twice, the last value counts. NaN and infinity are strings, as in Flink.
 
     >>> show(json_object(JsonOnNull.ABSENT, "id", col("a"), "name", col("b")), a=[1, 2], b=["x", None])
     _c0: ['{"id":1,"name":"x"}', '{"id":2}']
     """
     if len(args) % 2:
-        raise TypeMismatchError(f"json_object() takes keys and values in turn, got {len(args)} of them")
+        raise TypeMismatchError(
+            f"json_object() takes alternating keys and values: an even number of arguments, got {len(args)}"
+        )
     keys = [literal_value(key, "a key of json_object()") for key in args[::2]]
     for key in keys:
         if not isinstance(key, str):
@@ -53,7 +55,7 @@ def json_object(on_null: JsonOnNull = JsonOnNull.NULL, *args: Any) -> Expression
 
 
 def json_array(on_null: JsonOnNull = JsonOnNull.ABSENT, *args: Any) -> Expression:
-    """A JSON array of values. Objects and arrays built inside it stay what they are.
+    """A JSON array of values. Nested objects and arrays are not quoted.
 
     >>> show(json_array(JsonOnNull.NULL, col("a"), json_array(JsonOnNull.NULL, "x")), a=[1, None])
     _c0: ['[1,["x"]]', '[null,["x"]]']
@@ -63,9 +65,9 @@ def json_array(on_null: JsonOnNull = JsonOnNull.ABSENT, *args: Any) -> Expressio
 
 
 def json_object_agg(on_null: JsonOnNull, key: Any, value: Any) -> Expression:
-    """An aggregate: a JSON object of the keys and values of all rows of a group, in the order in which they come.
+    """An aggregate: a JSON object of the keys and values of all rows of a group, in the order of arrival.
 
-    A key that is null, or there twice, fails the job, as in Flink.
+    A null or duplicate key fails the job, as in Flink.
 
     >>> json_object_agg(JsonOnNull.NULL, col("name"), col("n"))
     <Expression json_object_agg(array_agg(name), array_agg(json_text(n)), False)>
@@ -76,7 +78,7 @@ def json_object_agg(on_null: JsonOnNull, key: Any, value: Any) -> Expression:
 
 
 def json_array_agg(on_null: JsonOnNull, value: Any) -> Expression:
-    """An aggregate: a JSON array of the values of all rows of a group; without nulls where they are ABSENT.
+    """An aggregate: a JSON array of the values of all rows of a group; ABSENT omits nulls.
 
     >>> json_array_agg(JsonOnNull.ABSENT, col("n"))
     <Expression json_array_agg(collect(json_text(n)))>
@@ -86,6 +88,6 @@ def json_array_agg(on_null: JsonOnNull, value: Any) -> Expression:
 
 
 def _json_text(value: Any) -> Expression:
-    """The value as JSON; JSON that was built is what it is."""
+    """The value as JSON; JSON that was built is unchanged."""
     (plain,), (is_raw,) = split_raw((value,))
     return Expression.call("raw_json", plain) if is_raw else Expression.call("json_text", plain)

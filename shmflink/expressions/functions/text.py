@@ -1,4 +1,4 @@
-"""Strings of several values."""
+"""Strings made from several values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["concat", "concat_ws"]
 
 
 def concat(first: Any, *others: Any) -> Expression:
-    """The strings one after the other; null if one is null.
+    """The concatenated strings; null if one is null.
 
     >>> show(concat(col("s"), "-", col("t")), s=["a", None], t=["b", "c"])
     _c0: ['a-b', None]
@@ -19,7 +19,7 @@ def concat(first: Any, *others: Any) -> Expression:
 
 
 def concat_ws(separator: Any, first: Any, *others: Any) -> Expression:
-    """The strings that are not null, with a separator between them; null if the separator is.
+    """The strings that are not null, joined by a separator; null if the separator is null.
 
     >>> show(concat_ws("~", col("s"), col("t"), "c"), s=["a", None], t=["b", "b"])
     _c0: ['a~b~c', 'b~c']

@@ -1,4 +1,4 @@
-"""Dates, times and timestamps: the current ones, from text and as text, differences."""
+"""Dates, times and timestamps: current time, parsing, formatting, differences."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 
 def current_timestamp() -> Expression:
-    """The current time as a timestamp in UTC (TIMESTAMP_LTZ), in milliseconds; one for a batch.
+    """The current time as a timestamp in UTC (TIMESTAMP_LTZ), in milliseconds; read once per batch.
 
     >>> show(current_timestamp() == current_timestamp(), a=[0])
     _c0: [True]
@@ -77,7 +77,7 @@ def local_time(zone: str = "UTC") -> Expression:
 
 
 def to_date(date_str: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """A date from text, by a pattern (`yyyy-MM-dd` where none is given); null where the text does not fit.
+    """Parses a date by a pattern (default: `yyyy-MM-dd`); null if the text does not match.
 
     >>> show(to_date(col("a"), "dd.MM.yyyy"), a=["15.06.2016", "2016", None])
     _c0: [2016-06-15, None, None]
@@ -86,9 +86,9 @@ def to_date(date_str: Any, format: Any = None) -> Expression:  # noqa: A002 - Py
 
 
 def to_timestamp(timestamp_str: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """A timestamp without zone from text, by a pattern (ISO 8601 where none is given); null where it does not fit.
+    """Parses a timestamp without zone by a pattern (default: ISO 8601); null if the text does not match.
 
-    In milliseconds; finer where the pattern has more than three `S`, so that no digit is lost (Flink cuts them off).
+    In milliseconds; finer if the pattern has more than three `S`, so that no digit is lost (Flink truncates).
 
     >>> show(to_timestamp(col("a"), "dd/MM/yyyy HH:mm"), a=["15/06/2016 03:30", "today"])
     _c0: [2016-06-15 03:30:00, None]
@@ -99,9 +99,9 @@ def to_timestamp(timestamp_str: Any, format: Any = None) -> Expression:  # noqa:
 def to_timestamp_ltz(*args: Any) -> Expression:
     """A timestamp in UTC from a number or from text.
 
-    `(number)`, `(number, precision)`: units of 10^-precision seconds since 1970, milliseconds where none is given; null
-    outside of the years 1 to 9999.
-    `(text)`, `(text, pattern)`, `(text, pattern, zone)`: local time of the zone; null where the text does not fit.
+    `(number)`, `(number, precision)`: units of 10^-precision seconds since 1970, by default milliseconds; null outside
+    the years 1 to 9999.
+    `(text)`, `(text, pattern)`, `(text, pattern, zone)`: local time in the zone; null if the text does not match.
 
     >>> show(to_timestamp_ltz(col("a"), 0), a=[1234567890])
     _c0: [2009-02-13 23:31:30+00:00]
@@ -115,18 +115,18 @@ def to_timestamp_ltz(*args: Any) -> Expression:
     zone = zone_of(rest[1]) if len(rest) > 1 else "UTC"
     if isinstance(detail, int):
         if not 0 <= detail <= DIGITS_MAX:
-            raise TypeMismatchError(f"to_timestamp_ltz(): a precision is within 0 to 9, got {detail}")
+            raise TypeMismatchError(f"to_timestamp_ltz(): a precision is from 0 to 9, got {detail}")
     else:
         pattern_of(detail)
     return Expression.call("to_timestamp_ltz", value, parameters=(detail, zone))
 
 
 def date_format(timestamp: Any, format: Any) -> Expression:  # noqa: A002 - PyFlink's name
-    """A date, time or timestamp (or text of one) by a pattern of Java's `DateTimeFormatter`, with English names.
+    """Formats a date, time or timestamp (or its text) by a pattern of Java's `DateTimeFormatter`, with English names.
 
-    Text is `yyyy-MM-dd HH:mm:ss`, perhaps with a fraction. (Dates and times are accepted, other than in Flink.)
+    Text has the form `yyyy-MM-dd HH:mm:ss`, optionally with a fraction. (Unlike Flink, accepts dates and times.)
 
-    A timestamp with a zone shows the time of that zone.
+    A timestamp with a zone is shown in local time of that zone.
 
     >>> show(date_format(col("a").to_timestamp, "EEE dd MMM yyyy, HH:mm"), a=["2017-05-05 13:30:00", None])
     _c0: ['Fri 05 May 2017, 13:30', None]
@@ -137,9 +137,9 @@ def date_format(timestamp: Any, format: Any) -> Expression:  # noqa: A002 - PyFl
 
 
 def from_unixtime(unixtime: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """Seconds since 1970 as text, in UTC, by a pattern (`yyyy-MM-dd HH:mm:ss` where none is given).
+    """Formats seconds since 1970 as text in UTC, by a pattern (default: `yyyy-MM-dd HH:mm:ss`).
 
-    Milliseconds of more than 64 bits wrap around, as in Flink.
+    Milliseconds beyond 64 bits wrap around, as in Flink.
 
     >>> show(from_unixtime(col("a")), a=[44, None])
     _c0: ['1970-01-01 00:00:44', None]
@@ -148,10 +148,10 @@ def from_unixtime(unixtime: Any, format: Any = None) -> Expression:  # noqa: A00
 
 
 def unix_timestamp(date_str: Any = None, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """Seconds since 1970: of text in UTC, by a pattern; of now (once for each batch) without arguments.
+    """Seconds since 1970 of text in UTC, parsed by a pattern; without arguments, of the current time (once per batch).
 
-    The pattern is `yyyy-MM-dd HH:mm:ss`, a fraction left out, where none is given. Text that does not fit gives the
-    least number of 64 bits, as in Flink; `null_if` makes it null.
+    The default pattern is `yyyy-MM-dd HH:mm:ss`; a fraction is ignored. Text that does not match gives the smallest
+    64-bit integer, as in Flink; `null_if` turns it into null.
 
     >>> show(unix_timestamp(col("a")), a=["1970-01-01 00:01:00", "soon", None])
     _c0: [60, -9223372036854775808, None]
@@ -162,9 +162,9 @@ def unix_timestamp(date_str: Any = None, format: Any = None) -> Expression:  # n
 
 
 def convert_tz(date_str: Any, tz_from: Any, tz_to: Any) -> Expression:
-    """Text of a local time in one zone as that of another; null if the text is not of the form `yyyy-MM-dd HH:mm:ss`.
+    """Converts the text of a local time from one zone to another; null unless it has the form `yyyy-MM-dd HH:mm:ss`.
 
-    A fraction of a second is left out. Of a local time that a zone has twice, the later moment is meant.
+    A fraction of a second is dropped. A local time that occurs twice in the zone means the later moment.
 
     >>> show(convert_tz(col("a"), "UTC", "America/Los_Angeles"), a=["1970-01-01 00:00:00"])
     _c0: ['1969-12-31 16:00:00']
@@ -173,30 +173,32 @@ def convert_tz(date_str: Any, tz_from: Any, tz_to: Any) -> Expression:
 
 
 def timestamp_diff(time_point_unit: TimePointUnit, time_point1: Any, time_point2: Any) -> Expression:
-    """Whole units from the first point to the second, as int32; negative where the second is earlier.
+    """Whole units from the first point in time to the second, as int32; negative if the second is earlier.
 
-    Months count as Calcite's: from the last day of a month to the last of a shorter one is a month. Milliseconds and
-    microseconds are int64, other than in Flink, whose INT wraps around after 24 days.
+    Months are counted as in Calcite: from the last day of a month to the last day of a shorter one is one month.
+    Milliseconds and microseconds are int64; Flink's INT wraps around after 24 days.
 
     >>> show(timestamp_diff(TimePointUnit.DAY, col("a").to_date, col("b").to_date), a=["2016-06-15"], b=["2016-06-18"])
     _c0: [3]
     """
     if not isinstance(time_point_unit, TimePointUnit):
-        raise TypeMismatchError(f"timestamp_diff() takes a TimePointUnit first, got {time_point_unit!r}")
+        raise TypeMismatchError(f"the first argument of timestamp_diff() is a TimePointUnit, got {time_point_unit!r}")
     return Expression.call("timestamp_diff", time_point1, time_point2, parameters=(time_point_unit.name,))
 
 
 def timestamp_add(time_point_unit: TimePointUnit, count: Any, time_point: Any) -> Expression:
-    """*shmflink only* (SQL's TIMESTAMPADD). A point in time this many units later, or earlier for a negative number.
+    """*shmflink only* (SQL's TIMESTAMPADD). The point in time this many units later; earlier if the number is negative.
 
-    A month later is the same day of the month, or its last. Not for microseconds.
+    A month later is the same day of the month, or its last day. Does not support microseconds.
 
     >>> show(timestamp_add(TimePointUnit.MONTH, 1, col("a").to_date), a=["2024-01-31"])
     _c0: [2024-02-29]
     """
     unit = getattr(time_point_unit, "name", None)
     if not isinstance(time_point_unit, TimePointUnit) or unit not in (*MONTHS_OF_UNITS, *MS_OF_UNITS):
-        raise TypeMismatchError(f"timestamp_add() takes a TimePointUnit first, from YEAR to MILLISECOND, got {unit!r}")
+        raise TypeMismatchError(
+            f"the first argument of timestamp_add() is a TimePointUnit from YEAR to MILLISECOND, got {unit!r}"
+        )
     if unit in MONTHS_OF_UNITS:
         return Expression.call(
             "plus", time_point, Expression.call("interval_of_months", count, parameters=(MONTHS_OF_UNITS[unit],))
@@ -209,7 +211,7 @@ def timestamp_add(time_point_unit: TimePointUnit, count: Any, time_point: Any) -
 def temporal_overlaps(
     left_time_point: Any, left_temporal: Any, right_time_point: Any, right_temporal: Any
 ) -> Expression:
-    """Whether two spans of time share a moment; each is a point and another point or an interval. Ends count.
+    """Whether two periods overlap; each is a start and either an end or an interval. Both ends are inclusive.
 
     >>> left, right = col("a").to_time, col("b").to_time
     >>> show(temporal_overlaps(left, lit(1).hours, right, lit(2).hours), a=["2:55:00"], b=["3:30:00"])

@@ -1,1 +1,1 @@
-"""Truth: comparisons, three-valued logic, choices."""
+"""Comparisons, three-valued logic, conditionals."""

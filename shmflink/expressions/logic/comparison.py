@@ -1,4 +1,4 @@
-"""Comparisons. Where a side is null, so is the result."""
+"""Comparisons. If a side is null, the result is null."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ class ComparisonMethods(Node):
         return self.call("greater_than_or_equal", self, other)
 
     def between(self, lower_bound: Any, upper_bound: Any, *, symmetric: bool = False) -> Self:
-        """Whether it lies between the bounds, both included.
+        """Whether it is between the bounds, both inclusive.
 
-        `symmetric` (*shmflink only*; SQL's BETWEEN SYMMETRIC): whichever of the bounds is the lower one.
+        `symmetric` (*shmflink only*; SQL's BETWEEN SYMMETRIC): the bounds may be given in any order.
 
         >>> show(col("a").between(2, 3), col("a").between(3, 2, symmetric=True), a=[1, 2, 3, 4, None])
         _c0: [False, True, True, False, None]
@@ -92,7 +92,7 @@ class ComparisonMethods(Node):
         )
 
     def not_between(self, lower_bound: Any, upper_bound: Any, *, symmetric: bool = False) -> Self:
-        """Whether it lies outside of the bounds; `symmetric` as in `between`.
+        """Whether it is outside the bounds; `symmetric` as in `between`.
 
         >>> show(col("a").not_between(2, 3), a=[1, 2, 3, 4, None])
         _c0: [True, False, False, True, None]
@@ -104,7 +104,8 @@ class ComparisonMethods(Node):
         return self.call("or", self.call("less_than", self, lower_bound), self.call("greater_than", self, upper_bound))
 
     def is_distinct_from(self, other: Any) -> Self:
-        """*shmflink only* (SQL's IS DISTINCT FROM). Whether both differ, where null equals null; never null.
+        """*shmflink only* (SQL's IS DISTINCT FROM). Whether they differ; null equals null, and the result is never
+        null.
 
         >>> show(col("a").is_distinct_from(1), col("a").is_distinct_from(None), a=[1, 2, None])
         _c0: [False, True, True]
@@ -121,10 +122,10 @@ class ComparisonMethods(Node):
         return self.call("is_not_distinct", self, other)
 
     def in_(self, first_element: Any, *remaining_elements: Any) -> Self:
-        """Whether it equals one of the elements. Null if it is null, or if it is found nowhere but an element is null.
+        """Whether it equals one of the elements. Null if it is null, or if no element equals it and one is null.
 
-        One list, tuple or set of constants may be given instead of single elements (*shmflink only*). Among constants
-        -0.0 is not 0.0, although `==` says so: as in Flink, which looks them up in a set. Columns are compared by `==`.
+        A list, tuple or set of constants may be given instead of single elements (*shmflink only*). Constants are
+        looked up in a set, as in Flink: there -0.0 differs from 0.0, unlike with `==`. Columns are compared by `==`.
 
         >>> show(col("a").in_(1, 3), a=[1, 2, None])
         _c0: [True, False, None]
@@ -143,20 +144,20 @@ class ComparisonMethods(Node):
 
 
 def _constants(elements: Sequence[Any]) -> pa.Array:
-    """The elements as an array, nulls kept."""
+    """The elements as an array, including nulls."""
     values = [element.parameters[0].as_py() if isinstance(element, Node) else element for element in elements]
     integers = [value for value in values if type(value) is int]
     kind = None
-    if integers and max(integers) >= 1 << 63:  # which Arrow does not infer
+    if integers and max(integers) >= 1 << 63:  # Arrow does not infer it
         kind = pa.uint64() if min(integers) >= 0 and max(integers) < 1 << 64 else pa.decimal128(38, 0)
     try:
         return pa.array(values, kind)
     except (pa.ArrowException, OverflowError) as error:
-        raise TypeMismatchError(f"in_() takes elements of one type: {error}") from None
+        raise TypeMismatchError(f"the elements of in_() must have one type: {error}") from None
 
 
 def comparable_types(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """The types in which two values are compared. Raises `TypeError` where they cannot be.
+    """The types in which two values are compared. Raises `TypeError` if they cannot be compared.
 
     A constant number takes the column's type if its value fits, so that the column need not be cast.
     """
@@ -175,7 +176,7 @@ def comparable_types(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar
 
 
 def _remedy(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> str:
-    """What to write where two types do not compare: the constant in the other's type, or the cast."""
+    """What to write if two types cannot be compared: the constant in the other type, or a cast."""
     for (mine, constant), (other, others) in permutations(zip(kinds, constants, strict=True)):
         name = _cast_name(other)
         if is_text(mine) and name is not None:
@@ -190,7 +191,7 @@ def _remedy(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None])
 
 
 def _cast_name(kind: pa.DataType) -> str | None:
-    """The name with which `cast` makes a value of about this kind; None where that depends."""
+    """The name of this type for `cast`; None if several names are possible."""
     if pa.types.is_timestamp(kind):
         return f"{'TIMESTAMP' if kind.tz is None else 'TIMESTAMP_LTZ'}({_DIGITS[kind.unit]})"
     names = ((pa.types.is_integer, "BIGINT"), (pa.types.is_floating, "DOUBLE"), (pa.types.is_boolean, "BOOLEAN"))
@@ -198,7 +199,7 @@ def _cast_name(kind: pa.DataType) -> str | None:
 
 
 def _ordered_types(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """As `comparable_types`, of types that have an order."""
+    """Like `comparable_types`, for types that have an order."""
     common = comparable_types(kinds, constants)
     if pa.types.is_nested(common[0]):
         raise TypeError(f"{common[0]} cannot be ordered: compare its fields or elements")
@@ -277,7 +278,7 @@ def _in(values: Values, elements: pa.Array) -> Values:
     kind, wanted = _element_types(values.type, elements.type)
     are_integers = pa.types.is_integer(values.type) and pa.types.is_integer(elements.type)
     if are_integers and not kind.equals(values.type):
-        # Elements of other widths than the column are compared in its own, where they fit: the column need not be cast.
+        # Elements of another width are cast to the column's type if they fit, so that the column need not be cast.
         kind, wanted = _narrowed(elements, values.type, kind)
     found = _found(_as(values, kind), _as(elements.drop_null(), wanted))
     unknown = pc.is_null(values)
@@ -288,14 +289,14 @@ def _in(values: Values, elements: pa.Array) -> Values:
 
 def _element_types(kind: pa.DataType, elements: pa.DataType) -> list[pa.DataType]:
     if pa.types.is_date(kind) != pa.types.is_date(elements):
-        common = common_type([kind, elements])  # constants of dates may be compared with timestamps
+        common = common_type([kind, elements])  # constant dates may be compared with timestamps
         if common is not None:
             return [common, common]
     return comparable_types([kind, elements], [None, None])
 
 
 def _found(values: Values, elements: pa.Array) -> Values:
-    """NaN is found nowhere; -0.0 is not 0.0, as in Flink's sets of constants."""
+    """NaN equals no element; -0.0 differs from 0.0, as in Flink's sets of constants."""
     if pa.types.is_floating(elements.type):
         elements = elements.filter(pc.invert(pc.is_nan(elements)))
     return pc.is_in(values, value_set=elements)

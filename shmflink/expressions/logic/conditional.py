@@ -1,4 +1,4 @@
-"""Nulls and choices. What is not chosen may fail: `if_then_else(q != 0, p / q, 0)` divides where q is not zero."""
+"""Nulls and conditionals. A value that is not chosen may fail: `if_then_else(q != 0, p / q, 0)` never divides by 0."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ConditionalMethods"]
 
 
 class ConditionalMethods(Node):
-    """Tests for null, and choices."""
+    """Tests for null, and conditionals."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ class ConditionalMethods(Node):
         return self.call("is_not_null", self)
 
     def if_null(self, null_replacement: Any) -> Self:
-        """The value, and the replacement where it is null.
+        """The value, or the replacement if it is null.
 
         >>> show(col("a").if_null(0), a=[1, None])
         _c0: [1, 0]
@@ -49,7 +49,7 @@ class ConditionalMethods(Node):
         return self.call("coalesce", self, null_replacement)
 
     def then(self, if_true: Any, if_false: Any) -> Self:
-        """The first where this is true, the second where it is false or null.
+        """The first value if this is true, the second if it is false or null.
 
         >>> show((col("a") > 1).then("many", "few"), a=[1, 2, None])
         _c0: ['few', 'many', 'few']

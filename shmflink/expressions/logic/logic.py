@@ -23,9 +23,9 @@ class LogicMethods(Node):
     __slots__ = ()
 
     def __and__(self, other: Any) -> Self:
-        """Whether both are true: false if one is false, else null if one is null.
+        """Whether both are true: false if one is false, otherwise null if one is null.
 
-        The right side counts only where the left one is not false: it may fail elsewhere.
+        In rows where the left side is false, the right side may fail.
 
         >>> show(col("a") & col("b"), a=[True, False, None], b=[None, None, True])
         _c0: [None, False, None]
@@ -36,9 +36,9 @@ class LogicMethods(Node):
         return joined(type(self), "and", other, self)
 
     def __or__(self, other: Any) -> Self:
-        """Whether one is true: true if one is true, else null if one is null.
+        """Whether at least one is true: true if one is true, otherwise null if one is null.
 
-        The right side counts only where the left one is not true: it may fail elsewhere.
+        In rows where the left side is true, the right side may fail.
 
         >>> show(col("a") | col("b"), a=[True, False, None], b=[None, None, True])
         _c0: [True, None, True]
@@ -49,7 +49,7 @@ class LogicMethods(Node):
         return joined(type(self), "or", other, self)
 
     def __invert__(self) -> Self:
-        """Whether it is not true, like `is_not_true`: **true for null**, as in PyFlink. `not_()` keeps null.
+        """Whether it is not true, like `is_not_true`: **true for null**, as in PyFlink. `not_()` of null is null.
 
         >>> show(~col("a"), not_(col("a")), a=[True, False, None])
         _c0: [False, True, True]
@@ -95,7 +95,7 @@ class LogicMethods(Node):
 
 
 def joined(kind: type[N], function_name: str, left: Any, right: Any) -> N:
-    """`left AND right` in one node with what `left` joins already: chains stay flat however long they get."""
+    """`left AND right`, added to the node of `left` if that is an AND: long chains stay flat."""
     both = kind.call(function_name, left, right)
     first = both.arguments[0]
     if first.function != function_name:
@@ -105,7 +105,7 @@ def joined(kind: type[N], function_name: str, left: Any, right: Any) -> N:
 
 def _undecided(decisive: bool) -> Selection:
     def selection(_index: int, values: Sequence[Values]) -> Values:
-        """The rows that no earlier argument has decided."""
+        """The rows for which no earlier argument has determined the result."""
         decided = [pc.fill_null(value if decisive else pc.invert(value), False) for value in values]
         return pc.invert(reduce(pc.or_, decided))
 

@@ -1,4 +1,4 @@
-"""Arrays in order: sorting, where NaN is above all numbers; the greatest and the least item."""
+"""Order in arrays: sorting (NaN is greater than all numbers); the greatest and the smallest item."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["ArrayOrderMethods"]
 
 
 class ArrayOrderMethods(Node):
-    """Functions of arrays that order items. Null where the array is null."""
+    """Functions that order the items of arrays. Null if the array is null."""
 
     __slots__ = ()
 
     def array_sort(self, ascending_order: Any = None, null_first: Any = None) -> Self:
-        """The items in order, ascending where nothing else is said; nulls first if ascending, else last, or as said.
+        """The sorted items, by default ascending; by default nulls are first if ascending, otherwise last.
 
-        Both are constants. NaN is above all numbers; Flink leaves an array with NaN in disorder.
+        Both arguments are constants. NaN is greater than all numbers; Flink does not sort an array with NaN correctly.
 
         >>> show(col("a").array_sort(), col("a").array_sort(False), a=[[2, None, 3, 1]])
         _c0: [[None, 1, 2, 3]]
@@ -35,9 +35,9 @@ class ArrayOrderMethods(Node):
         return self.call("array_sort", self, parameters=(is_ascending, _flag(null_first, default=is_ascending)))
 
     def array_max(self) -> Self:
-        """The greatest item that is not null; null where there is none.
+        """The greatest item that is not null; null if there is none.
 
-        As in Flink, NaN where it comes first; elsewhere it is passed over.
+        As in Flink, the result is NaN if NaN is the first item; otherwise NaN is ignored.
 
         >>> show(col("a").array_max(), a=[[1, None, 3], []])
         _c0: [3, None]
@@ -45,7 +45,7 @@ class ArrayOrderMethods(Node):
         return self.call("array_max", self)
 
     def array_min(self) -> Self:
-        """The least item that is not null; null where there is none. NaN as in `array_max`.
+        """The smallest item that is not null; null if there is none. NaN as in `array_max`.
 
         >>> show(col("a").array_min(), a=[[1, None, 3], []])
         _c0: [1, None]
@@ -115,7 +115,7 @@ def _without_nan(lists: Lists) -> Lists:
 
 
 def _ranks(values: pa.Array) -> Integers:
-    """From 1 on in the order of the values, equal where they are; of nulls undefined."""
+    """Ranks from 1 on in the order of the values; equal values have equal ranks; undefined for nulls."""
     if pa.types.is_nested(values.type):
         raise TypeError(f"items of type {values.type} cannot be ordered")
     if pa.types.is_null(values.type):

@@ -20,12 +20,12 @@ __all__ = ["ArraySetMethods"]
 
 
 class ArraySetMethods(Node):
-    """Functions of arrays that compare items. Null where an array is null; the order of items stays."""
+    """Functions that compare the items of arrays. Null if an array is null; items keep their order."""
 
     __slots__ = ()
 
     def array_contains(self, needle: Any) -> Self:
-        """Whether the item is in the array; a null can be looked for, too. NaN is found nowhere, as in Flink.
+        """Whether the item is in the array; a null item is allowed. NaN equals no item, as in Flink.
 
         >>> show(col("a").array_contains(2), a=[[1, 2], [3], None])
         _c0: [True, False, None]
@@ -33,7 +33,7 @@ class ArraySetMethods(Node):
         return self.call("array_contains", self, needle)
 
     def array_position(self, needle: Any) -> Self:
-        """Position of the first such item, counted from 1; 0 where there is none, null where it is null.
+        """Position of the first such item, counted from 1; 0 if there is none; null if the item is null.
 
         >>> show(col("a").array_position(2), a=[[1, 2, 2], [3]])
         _c0: [2, 0]
@@ -41,7 +41,7 @@ class ArraySetMethods(Node):
         return self.call("array_position", self, needle)
 
     def array_remove(self, needle: Any) -> Self:
-        """The array without all such items; nulls can be removed, too.
+        """The array without any such items; a null item is allowed.
 
         >>> show(col("a").array_remove(2), a=[[1, 2, 2], [3]])
         _c0: [[1], [3]]
@@ -49,7 +49,7 @@ class ArraySetMethods(Node):
         return self.call("array_remove", self, needle)
 
     def array_distinct(self) -> Self:
-        """The array with each item once, where it is first.
+        """The distinct items, in the order of their first occurrence.
 
         >>> show(col("a").array_distinct(), a=[[2, 1, 2, None, None]])
         _c0: [[2, 1, None]]
@@ -148,7 +148,7 @@ def _distinct(lists: Lists) -> pa.Array:
 
 
 def _keys(*lists: Lists) -> list[Integers]:
-    """For the values of each, integers that are equal where row and value are."""
+    """For the values of each, integers that are equal if both row and value are equal."""
     codes = codes_of(*(part.values for part in lists))
     width = 1 + max((int(numbers.max()) for numbers in codes if len(numbers)), default=0)
     return [part.parents * width + numbers for part, numbers in zip(lists, codes, strict=True)]

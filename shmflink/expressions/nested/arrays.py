@@ -1,6 +1,6 @@
 """Arrays: access, building, parts. (Sets, sorting and extremes: `array_sets`, `array_order`.)
 
-Positions count from 1, as in SQL. Null where the array is null.
+Positions count from 1, as in SQL. Null if the array is null.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ArrayMethods(Node):
     __slots__ = ()
 
     def at(self, index: Any) -> Self:
-        """The item at a position of an array, the value of a key of a map; null where there is none.
+        """The item at a position of an array, or the value of a key of a map; null if there is none.
 
         >>> show(col("a").at(1), map_("x", col("n")).at("x"), a=[[7, 8], []], n=[1, None])
         _c0: [7, None]
@@ -55,7 +55,7 @@ class ArrayMethods(Node):
 
     @property
     def element(self) -> Self:
-        """The one item of an array; null where it is empty, an error where it has more.
+        """The only item of an array; null if it is empty, an error if it has several.
 
         >>> show(col("a").element, a=[[7], []])
         _c0: [7, None]
@@ -79,7 +79,7 @@ class ArrayMethods(Node):
         return self.call("array_prepend", self, addition)
 
     def array_concat(self, *arrays: Any) -> Self:
-        """The arrays one after the other; null where one of them is.
+        """The concatenated arrays; null if one of them is null.
 
         >>> show(col("a").array_concat(col("b"), col("a")), a=[[1], [2]], b=[[5, 6], None])
         _c0: [[1, 5, 6, 1], None]
@@ -95,9 +95,9 @@ class ArrayMethods(Node):
         return self.call("array_reverse", self)
 
     def array_slice(self, start_offset: Any, end_offset: Any = None) -> Self:
-        """The items from one position to another, both included; negative ones count from the end, 0 is the first.
+        """The items from one position to another, both inclusive; negative ones count from the end, 0 is the first.
 
-        Null where a position is null.
+        Null if a position is null.
 
         >>> show(col("a").array_slice(2), col("a").array_slice(-2, -1), a=[[1, 2, 3], [4]])
         _c0: [[2, 3], []]
@@ -106,7 +106,7 @@ class ArrayMethods(Node):
         return self.call("array_slice", self, start_offset, *([] if end_offset is None else [end_offset]))
 
     def array_join(self, delimiter: Any, null_replacement: Any = None) -> Self:
-        """The strings of the array as one, a delimiter between them; nulls left out, or replaced.
+        """The strings of the array, joined by a delimiter; nulls are omitted or replaced.
 
         >>> show(col("a").array_join("-"), col("a").array_join("-", "?"), a=[["x", None, "y"], []])
         _c0: ['x-y', '']
@@ -116,16 +116,16 @@ class ArrayMethods(Node):
 
 
 def list_and_item(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """An array and one of its items: the item to the type of the others, as a column only from a narrower one."""
+    """The types of an array and an item: the item is cast to the items' type; a column only from a narrower type."""
     items = kinds[1] if pa.types.is_null(kinds[0]) else kinds[0].value_type
     common = common_type([items, kinds[1]])
     if common is None or not (common.equals(items) or is_text(items) or _is_within(constants[1], items)):
-        raise TypeError(f"an array of {items} cannot hold an item of type {kinds[1]}: cast() one of them")
+        raise TypeError(f"an array of {items} cannot contain an item of type {kinds[1]}: cast() one of them")
     return [pa.list_(items), items]
 
 
 def _is_within(constant: pa.Scalar | None, kind: pa.DataType) -> bool:
-    """Whether it is a constant that has this type without loss."""
+    """Whether it is a constant that this type represents without loss."""
     try:
         return constant is not None and bool(constant.cast(kind).is_valid or not constant.is_valid)
     except pa.ArrowInvalid:
@@ -202,7 +202,7 @@ def _array_prepend(column: pa.Array, addition: pa.Array) -> pa.Array:
 
 
 def _ones(items: pa.Array) -> Lists:
-    """Arrays of one item each."""
+    """Arrays with one item each."""
     rows = len(items)
     return Lists(items, np.ones(rows, np.int64), np.arange(rows + 1), items)
 

@@ -1,4 +1,4 @@
-"""Whether arrays, maps and rows are equal: nulls inside equal each other, a map's entries have no order."""
+"""Equality of arrays, maps and rows: nulls inside equal each other, a map's entries have no order."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["same_nested"]
 
 @columnwise
 def same_nested(left: pa.Array, right: pa.Array) -> pa.Array:
-    """For each row whether both are equal; null where one is null. Both have one type."""
+    """For each row whether both are equal; null if one is null. Both must have the same type."""
     codes, others = codes_of(_sorted(left), _sorted(right))
     return with_validity(pa.array(codes == others), left, right)
 
 
 def _sorted(column: pa.Array) -> pa.Array:
-    """Maps as arrays of their entries in one order; other types as they are."""
+    """Maps as arrays of their sorted entries; other types unchanged."""
     if not pa.types.is_map(column.type):
         return column
     entries = Lists.of(entries_of(column))

@@ -1,4 +1,4 @@
-"""Arrays of a column as flat values and where each row's begin: what functions of arrays compute on."""
+"""Arrays of a column as flat values and offsets, the form on which functions of arrays compute."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _ITEMS_MAX: Final = 2**31 - 1  # offsets of lists are 32 bits wide
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """The arrays of a column. A null row has no values here; `column` knows that it is null."""
+    """The arrays of a column. A null row has no values here; `column` records that it is null."""
 
     column: pa.Array
     lengths: Integers
     offsets: Integers
-    """Where the values of each row begin, and the end."""
+    """The offset of each row's values, and the end."""
     values: pa.Array
 
     @classmethod
     def of(cls, column: pa.Array) -> Lists:
-        """From an array of any list type."""
+        """Converts an array of any list type."""
         counts = pc.list_value_length(column)
         lengths = np.asarray(counts.fill_null(0) if counts.null_count else counts).astype(np.int64)
         return cls(column, lengths, _offsets(lengths), column.flatten())
@@ -63,12 +63,12 @@ class Lists:
         return list_of(self.values.take(pa.array(indices)), self.lengths, self.column)
 
     def counted(self, is_counted: npt.NDArray[np.bool_]) -> Integers:
-        """For each row, how many of its values are marked."""
+        """For each row, the number of its marked values."""
         return np.bincount(self.parents[is_counted], minlength=self.rows)
 
 
 def list_of(values: pa.Array, lengths: npt.NDArray[Any], *null_like: pa.Array) -> pa.Array:
-    """A column of arrays over values one after the other; null where one of the others is."""
+    """A column of arrays over consecutive values; null where one of the other columns is null."""
     offsets = _offsets(lengths)
     if offsets[-1] > _ITEMS_MAX:
         raise ValueError(f"the arrays of a batch have {offsets[-1]} items, more than 2^31: use smaller batches")
@@ -77,7 +77,7 @@ def list_of(values: pa.Array, lengths: npt.NDArray[Any], *null_like: pa.Array) -
 
 
 def codes_of(*columns: pa.Array) -> list[Integers]:
-    """Integers from 0 on, equal where values are, in all columns; null and NaN are values, -0.0 is 0.0."""
+    """Integers from 0 on that are equal if the values are, over all columns; null and NaN are values, -0.0 is 0.0."""
     together = pa.concat_arrays([_encodable(column) for column in columns])
     indices = pc.dictionary_encode(together, null_encoding="encode").indices
     codes = np.asarray(indices.fill_null(len(together)) if indices.null_count else indices).astype(np.int64)
@@ -85,7 +85,7 @@ def codes_of(*columns: pa.Array) -> list[Integers]:
 
 
 def stable_codes_of(column: pa.Array) -> Integers:
-    """As `codes_of` of one column, where -0.0 and 0.0 are two values."""
+    """Like `codes_of` for one column, but -0.0 and 0.0 are two values."""
     if pa.types.is_floating(column.type):
         is_negative_zero = pc.and_(pc.equal(column, 0), pc.equal(pc.divide(pa.scalar(1.0), column), -np.inf))
         codes = codes_of(column)[0]
@@ -94,12 +94,12 @@ def stable_codes_of(column: pa.Array) -> Integers:
 
 
 def first_of_each(keys: Integers) -> Integers:
-    """Indices of the first of each distinct key, ascending."""
+    """Indices of the first occurrence of each distinct key, ascending."""
     return np.sort(np.unique(keys, return_index=True)[1])
 
 
 def interleaved(lists: Sequence[Lists]) -> tuple[pa.Array, Integers]:
-    """Values and lengths of each row's arrays one after the other. All have one type of values."""
+    """Values and lengths of each row's concatenated arrays. All must have the same type of values."""
     lengths = np.sum([part.lengths for part in lists], axis=0)
     starts = _offsets(lengths)[:-1].copy()
     order = np.empty(int(lengths.sum()), np.int64)

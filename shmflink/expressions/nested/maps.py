@@ -1,6 +1,6 @@
-"""Maps: building, keys, values, entries, union. Of keys that are given twice, the last counts.
+"""Maps: building, keys, values, entries, union. If a key is given twice, the last value counts.
 
-No key is null: Arrow's maps have none, other than Flink's.
+No key is null: Arrow's maps, unlike Flink's, have no null keys.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOTHING: Final = pa.map_(pa.utf8(), pa.utf8())  # the type of nulls without a t
 
 
 class MapMethods(Node):
-    """Functions of maps. Null where the map is null."""
+    """Functions of maps. Null if the map is null."""
 
     __slots__ = ()
 
@@ -58,7 +58,7 @@ class MapMethods(Node):
         return self.call("map_entries", self)
 
     def map_union(self, *maps: Any) -> Self:
-        """The entries of all maps; null where one of them is null. Of equal keys, the later map's value stays.
+        """The entries of all maps; null if one of them is null. For equal keys, the later map's value counts.
 
         >>> show(map_("x", col("a"), "y", 2).map_union(map_("y", 9)), a=[1])
         _c0: [[('x', 1), ('y', 9)]]
@@ -66,10 +66,10 @@ class MapMethods(Node):
         return self.call("map_union", self, *maps)
 
     def str_to_map(self, list_delimiter: Any = None, key_value_delimiter: Any = None) -> Self:
-        """A map of strings from text; `,` and `=` are between, where not both delimiters are given.
+        """Parses a map of strings; the default delimiters are `,` between pairs and `=` between key and value.
 
-        Delimiters are constants and regular expressions, as of Java's `String.split`: `|` parts all characters. A pair
-        without the second delimiter has the value null.
+        Delimiters are constants and regular expressions, as in Java's `String.split`: `|` separates all characters. A
+        pair without the second delimiter has the value null.
 
         >>> show(col("a").str_to_map(), col("b").str_to_map(";", ":"), a=["x=1,y=2"], b=["x:1;y"])
         _c0: [[('x', '1'), ('y', '2')]]
@@ -92,13 +92,13 @@ def entries_of(container: Values) -> Values:
 
 @columnwise
 def value_of_key(container: pa.Array, key: pa.Array) -> pa.Array:
-    """For each row, the value of its key in its map; null where there is none."""
+    """For each row, the value of its key in its map; null if there is none."""
     lists = Lists.of(_entries(container))
     keys, values = _parts(lists.values)
     codes, wanted = codes_of(keys, key)
     found = np.flatnonzero(codes == wanted[lists.parents])
     places = np.full(lists.rows, -1, np.int64)
-    places[lists.parents[found]] = found  # the last of equal keys stays
+    places[lists.parents[found]] = found  # the last of equal keys counts
     return values.take(pa.array(places, mask=places < 0))
 
 
@@ -115,7 +115,7 @@ def _parts(entries: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def _map_of(keys: pa.Array, values: pa.Array, lengths: Integers, *null_like: pa.Array) -> pa.Array:
-    """A column of maps over entries one after the other. Of equal keys in a row, first place and last value stay."""
+    """A column of maps over consecutive entries. Equal keys in a row keep the first position and the last value."""
     if keys.null_count:
         raise ValueError("a key of a map is null")
     if len(keys):
@@ -132,7 +132,7 @@ def _map_of(keys: pa.Array, values: pa.Array, lengths: Integers, *null_like: pa.
 
 
 def map_of_entries(keys: pa.Array, values: pa.Array, lengths: Integers, *null_like: pa.Array) -> pa.Array:
-    """A column of maps over entries one after the other, whose keys are distinct in each row and not null."""
+    """A column of maps over consecutive entries, whose keys are not null and distinct within each row."""
     lists = list_of(keys, lengths, *null_like)
     kind = pa.map_(keys.type, values.type)
     entries = pa.StructArray.from_arrays([keys, values], fields=[kind.key_field, kind.item_field])
@@ -143,7 +143,7 @@ def map_of_entries(keys: pa.Array, values: pa.Array, lengths: Integers, *null_li
 def _pair_types(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
     common = [common_type(kinds[0::2]), common_type(kinds[1::2])]
     if None in common:
-        raise TypeError("all keys must be of one type, and all values: cast() some of them")
+        raise TypeError("all keys must have one type, and so must all values: cast() some of them")
     return [kind for kind in common if kind is not None] * (len(kinds) // 2)
 
 
@@ -224,5 +224,5 @@ def _str_to_map(texts: pa.Array, list_delimiter: str, key_value_delimiter: str) 
 
 
 def _parts_of(texts: pa.Array, delimiter: str, *, limit: int) -> pa.Array:
-    """As Java's `String.split`; Arrow's kernel does not end where the delimiter matches nothing at all."""
+    """Like Java's `String.split`; Arrow's kernel loops forever if the delimiter matches an empty string."""
     return _core.regex_split(texts, pa.array([delimiter]), limit, rows=len(texts))

@@ -1,4 +1,4 @@
-"""Rows inside rows (structs): building them, their fields."""
+"""Rows inside rows (structs): building them, accessing their fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RowMethods(Node):
     __slots__ = ()
 
     def get(self, name_or_index: str | int) -> Self:
-        """A field of a row, by its name or its index from 0 on; null where the row is null.
+        """A field of a row, by name or by index from 0 on; null if the row is null.
 
         >>> show(col("r").get("x"), col("r").get(1), r=[{"x": 1, "y": "a"}, None])
         _c0: [1, None]
@@ -34,7 +34,7 @@ class RowMethods(Node):
 
     @property
     def flatten(self) -> NoReturn:
-        """Not there: an expression is one column.
+        """Not supported: an expression is one column.
 
         Raises:
             TypeMismatchError: always; says what to do instead.
@@ -42,7 +42,7 @@ class RowMethods(Node):
         raise TypeMismatchError(f"`{self}`.flatten would be several columns: take each field with .get('name')")
 
     def object_update(self, *kv: Any) -> Self:
-        """The row with other values for some of its fields: names (constants) and values in turn.
+        """The row with other values for some of its fields: alternating names (constants) and values.
 
         >>> show(col("r").object_update("x", col("r").get("x") + 1), r=[{"x": 1, "y": "a"}])
         _c0: [{'x': 2, 'y': 'a'}]
@@ -52,12 +52,14 @@ class RowMethods(Node):
 
 
 def names_and_values(given: tuple[Any, ...], name: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    """Names (constants) and values that a function called `name` was given in turn."""
+    """The alternating names (constants) and values that were passed to the function called `name`."""
     if not given or len(given) % 2:
-        raise TypeMismatchError(f"{name}() takes names and values in turn, got {len(given)} of them")
+        raise TypeMismatchError(
+            f"{name}() takes alternating names and values: an even number of arguments, got {len(given)}"
+        )
     names = tuple(literal_value(field, f"a field's name of {name}()") for field in given[::2])
     if not all(isinstance(field, str) for field in names) or len(set(names)) < len(names):
-        raise TypeMismatchError(f"{name}(): names are strings, each once; got {names!r}")
+        raise TypeMismatchError(f"{name}(): names are distinct strings; got {names!r}")
     return names, given[1::2]
 
 

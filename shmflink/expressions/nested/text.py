@@ -21,7 +21,7 @@ _ToText: TypeAlias = Callable[[Values], Values]
 
 @columnwise
 def nested_text(column: pa.Array, to_text: _ToText) -> pa.Array:
-    """One string for each array, map or row of the column; null where it is null."""
+    """One string for each array, map or row of the column; null if that is null."""
     return _text(column, to_text)
 
 

@@ -1,7 +1,7 @@
-"""Arithmetic with Flink's rules: whole numbers divide to whole numbers and wrap around, floats go to infinity.
+"""Arithmetic with Flink's rules: integer division truncates, integers wrap around, floats overflow to infinity.
 
-Other than in Flink's SQL, a FLOAT beside a DOUBLE is a DOUBLE before anything is computed: Flink rounds the DOUBLE to a
-FLOAT first, and half of its digits are lost. Remainders of floating-point numbers, which Flink refuses, are there.
+Unlike in Flink's SQL, a FLOAT combined with a DOUBLE is first cast to DOUBLE: Flink rounds the DOUBLE to a FLOAT, which
+loses half of its digits. Remainders of floating-point numbers, which Flink refuses, are supported.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class ArithmeticMethods(Node):
     __slots__ = ()
 
     def __add__(self, other: Any) -> Self:
-        """Sum; of strings: one after the other; of a time and an interval: the later time. Null if either is null.
+        """Sum; of strings, their concatenation; of a time and an interval, the later time. Null if either is null.
 
-        Whole numbers wrap around as Java's do.
+        Whole numbers wrap around, as in Java.
 
         >>> show(col("a") + 1, col("s") + "!", a=[1, None], s=["x", "y"])
         _c0: [2, None]
@@ -53,7 +53,7 @@ class ArithmeticMethods(Node):
         return self.call("minus", other, self)
 
     def __mul__(self, other: Any) -> Self:
-        """Product; whole numbers wrap around as Java's do.
+        """Product; whole numbers wrap around, as in Java.
 
         >>> show(col("a") * 2.5, a=[1, 2])
         _c0: [2.5, 5.0]
@@ -64,9 +64,9 @@ class ArithmeticMethods(Node):
         return self.call("times", other, self)
 
     def __truediv__(self, other: Any) -> Self:
-        """Quotient. Whole numbers give a whole number, cut toward zero: cast one of them for a fraction.
+        """Quotient. Whole numbers give a whole number, truncated toward zero: cast one of them for a fraction.
 
-        A whole number or decimal divided by zero is an error; a float gives infinity or nan.
+        Dividing a whole number or decimal by zero is an error; a float gives infinity or NaN.
 
         >>> show(col("a") / 2, col("a") / 2.0, a=[7, -7])
         _c0: [3, -3]
@@ -78,7 +78,8 @@ class ArithmeticMethods(Node):
         return self.call("divided_by", other, self)
 
     def __mod__(self, other: Any) -> Self:
-        """Remainder, with the sign of the dividend; by a whole zero it is an error. It has the divisor's type.
+        """Remainder, with the sign of the dividend and the type of the divisor; dividing by an integer zero is an
+        error.
 
         >>> show(col("a") % 3, a=[7, -7])
         _c0: [1, -1]
@@ -100,7 +101,7 @@ class ArithmeticMethods(Node):
         return self.call("power", other, self)
 
     def __neg__(self) -> Self:
-        """The number, or interval, with the other sign.
+        """The negated number or interval.
 
         >>> show(-col("a"), a=[3, None])
         _c0: [-3, None]
@@ -125,7 +126,9 @@ class ArithmeticMethods(Node):
 
 
 def _coerce_numbers(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """Both as the type they have in common; decimals as they are, for their own rules give the result's digits."""
+    """Casts both to their common type; decimals are unchanged, because their own rules determine the result's
+    digits.
+    """
     return _common_numbers(beside_unsigned(kinds, constants))
 
 
@@ -144,7 +147,7 @@ def _coerce_sum(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | No
     if is_text(left) and is_text(right):
         return [left, right] if left.equals(right) else [pa.large_utf8(), pa.large_utf8()]
     if is_text(left) or is_text(right):
-        raise TypeError("a string can only be joined to a string: cast() the other value")
+        raise TypeError("a string can be concatenated only with a string: cast() the other value")
     return _coerce_numbers(kinds, constants)
 
 
@@ -152,7 +155,7 @@ def _coerce_difference(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scal
     left, right = _typed(kinds, pa.duration("ms"))
     if moving.is_moving(left, right):
         return moving.in_whole_seconds(moving.difference_types(left, right), constants)
-    return _common_numbers(kinds)  # a uint64 less a constant may be negative: the constant is no uint64
+    return _common_numbers(kinds)  # a uint64 minus a constant may be negative, so the constant does not become a uint64
 
 
 def _coerce_product(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
@@ -163,7 +166,7 @@ def _coerce_product(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar 
 
 
 def _typed(kinds: Sequence[pa.DataType], beside_time: pa.DataType) -> tuple[pa.DataType, pa.DataType]:
-    """The types, a null without a type taking what goes with the other."""
+    """The types; an untyped null gets a type that fits the other."""
     left, right = kinds
     if pa.types.is_null(left):
         left = _beside(right, beside_time)
@@ -220,7 +223,7 @@ def _divided_by(left: Values, right: Values) -> Values:
 
 
 def _coerce_remainder(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """Integers stay what they are: the divisor's type is that of the result."""
+    """Does not cast integers: the result has the divisor's type."""
     if all(pa.types.is_integer(kind) for kind in kinds):
         return list(kinds)
     return _coerce_numbers(kinds, constants)
@@ -241,7 +244,7 @@ def _mod(left: Values, right: Values) -> Values:
 def _whole(
     operation: Callable[..., Values], left: Values, right: Values, by_minus_one: Callable[..., Values]
 ) -> Values:
-    """The smallest integer by -1 overflows: Arrow refuses it, Java wraps around."""
+    """The smallest integer divided by -1 overflows: Arrow raises an error, Java wraps around."""
     try:
         return operation(left, right)
     except pa.ArrowInvalid as error:

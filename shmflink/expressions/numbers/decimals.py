@@ -22,7 +22,7 @@ __all__ = ["add", "divide", "fitted", "multiply", "operand_types", "remainder", 
 
 _DIVISION_SCALE_MIN: Final = 6
 _WIDE_DIGITS_MAX: Final = 76
-_DOUBLE_ERROR: Final = 1e-12  # more than a decimal's double is off, of 1
+_DOUBLE_ERROR: Final = 1e-12  # an upper bound of the relative error of a decimal's double
 _ZERO: Final = decimal.Decimal(0)
 _EXACT: Final = decimal.Context(prec=160, rounding=decimal.ROUND_HALF_UP)
 
@@ -51,11 +51,12 @@ def multiply(left: Values, right: Values) -> Values:
 
 
 def divide(left: Values, right: Values) -> Values:
-    """Quotient; by zero it is an error."""
+    """Quotient; dividing by zero is an error."""
     a, b = left.type, right.type
     scale = max(_DIVISION_SCALE_MIN, a.scale + b.precision + 1)
     kind = capped_decimal(a.precision - a.scale + b.scale + scale, scale)
-    # Arrow cuts the quotient at scale (dividend's + divisor's precision - its scale + 1): one digit more to round by.
+    # Arrow truncates the quotient at scale (dividend's + divisor's precision - its scale + 1): one digit more, for
+    # rounding.
     dividend_scale = max(a.scale, kind.scale - b.precision + b.scale)
     dividend_digits = a.precision - a.scale + dividend_scale
     if dividend_digits + b.precision + 1 > _WIDE_DIGITS_MAX:
@@ -65,7 +66,7 @@ def divide(left: Values, right: Values) -> Values:
 
 
 def remainder(left: Values, right: Values) -> Values:
-    """Remainder with the sign of the dividend; by zero it is an error."""
+    """Remainder with the sign of the dividend; dividing by zero is an error."""
     a, b = left.type, right.type
     scale = max(a.scale, b.scale)
     kind = capped_decimal(min(a.precision - a.scale, b.precision - b.scale) + scale, scale)
@@ -79,7 +80,7 @@ def remainder(left: Values, right: Values) -> Values:
 
 
 def fitted(values: Values, kind: pa.DataType) -> Values:
-    """Decimals in this decimal type: rounded half away from zero, null where digits do not fit."""
+    """Casts decimals to this decimal type: rounds half away from zero; null if digits do not fit."""
     if values.type.scale > kind.scale:
         values = rounded(values, kind.scale)
     elif values.type.scale < kind.scale:
@@ -91,7 +92,7 @@ def fitted(values: Values, kind: pa.DataType) -> Values:
 
 
 def _with_places(values: Values, kind: pa.DataType) -> Values:
-    """With the places of `kind`, in a type for all digits: Arrow (26.0) multiplies in 128 bits, and wraps around."""
+    """Rescales to `kind`, in a type with room for all digits: Arrow (26.0) multiplies in 128 bits and wraps around."""
     digits = values.type.precision + kind.scale - values.type.scale
     if digits <= DECIMAL_DIGITS_MAX:
         return values
@@ -108,7 +109,9 @@ def _fitting(values: Values, kind: pa.DataType) -> Values:
 
 @columnwise
 def _fits(values: pa.Array, *, limit: decimal.Decimal) -> pa.Array:
-    """Which are below a limit: by their doubles, one by one what lies too near to it to tell."""
+    """Which numbers are below a limit: compares doubles, and single numbers exactly if they are too near to the
+    limit.
+    """
     sizes = np.abs(np.asarray(pc.cast(values, pa.float64()).fill_null(0)))
     fits = sizes < float(limit)
     for row in np.flatnonzero(np.abs(sizes - float(limit)) <= float(limit) * _DOUBLE_ERROR):
@@ -123,7 +126,7 @@ def one_by_one(
     kind: pa.DataType,
     operation: Callable[[decimal.Decimal, decimal.Decimal], decimal.Decimal],
 ) -> pa.Array:
-    """The operation in Python, of operands with more digits together than any kernel takes: 76 and more."""
+    """The operation in Python, for operands with more digits together than kernels support: 76 and more."""
     unit = decimal.Decimal(1).scaleb(-kind.scale)
     limit = decimal.Decimal(10) ** (kind.precision - kind.scale)
     results: list[decimal.Decimal | None] = []

@@ -18,7 +18,7 @@ __all__ = ["MathMethods"]
 
 
 class MathMethods(Node):
-    """Functions of numbers. Null where the number is null; floating-point results are float64."""
+    """Functions of numbers. Null if the number is null; floating-point results are float64."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ class MathMethods(Node):
 
     @property
     def ln(self) -> Self:
-        """Natural logarithm: -inf for 0, NaN below.
+        """Natural logarithm: -inf for 0, NaN for negative numbers.
 
         >>> show(col("a").ln, a=[1.0, 0.0])
         _c0: [0.0, -inf]
@@ -59,7 +59,7 @@ class MathMethods(Node):
         return self.call("log2", self)
 
     def log(self, base: Any = None) -> Self:
-        """Logarithm to this base; the natural one where none is given.
+        """Logarithm to this base; the natural logarithm by default.
 
         >>> show(col("a").log(2), a=[8.0])
         _c0: [3.0]
@@ -77,7 +77,7 @@ class MathMethods(Node):
 
     @property
     def abs(self) -> Self:
-        """The number without its sign, in its type. The least integer of a type stays what it is, as in Java.
+        """The absolute value, in the number's type. The smallest integer of a type is unchanged, as in Java.
 
         >>> show(col("a").abs, a=[-3, 3])
         _c0: [3, 3]
@@ -149,7 +149,7 @@ class MathMethods(Node):
 
     @property
     def asin(self) -> Self:
-        """Arc sine, in radians; NaN outside of -1 to 1.
+        """Arc sine, in radians; NaN outside -1 to 1.
 
         >>> show(col("a").asin, a=[0.0, 2.0])
         _c0: [0.0, nan]
@@ -158,7 +158,7 @@ class MathMethods(Node):
 
     @property
     def acos(self) -> Self:
-        """Arc cosine, in radians; NaN outside of -1 to 1.
+        """Arc cosine, in radians; NaN outside -1 to 1.
 
         >>> show(col("a").acos, a=[1.0])
         _c0: [0.0]
@@ -261,7 +261,7 @@ def _sign(value: Values) -> Values:
 
 
 def _decimal_sign(value: Values) -> Values:
-    """In the type of the number, with room for one digit before the point."""
+    """The number's type, with room for one digit before the point."""
     scale = value.type.scale
     wide = pc.cast(pc.cast(pc.sign(value), pa.int8()), pa.decimal128(min(38, scale + 3), scale))
     return pc.cast(wide, pa.decimal128(max(value.type.precision, min(38, scale + 1)), scale))

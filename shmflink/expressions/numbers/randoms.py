@@ -1,4 +1,4 @@
-"""Random numbers and identifiers. Each call of `rand()` in a program is a sequence of its own."""
+"""Random numbers and identifiers. Each call of `rand()` in a program is a separate sequence."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _numbers_of_calls = itertools.count()
 
 
 class RandomSequence:
-    """The source of a call of `rand`. Copies in other processes start again: from the seed, or from the system.
+    """The sequence of a call of `rand`. Copies in other processes start again: from the seed, or with system entropy.
 
-    One with a seed is the same as any other with this seed; without one, each is only itself.
+    Sequences with the same seed are equal; a sequence without a seed equals only itself.
     """
 
     __slots__ = ("_generator", "_seed", "_token")

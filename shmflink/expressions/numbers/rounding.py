@@ -1,4 +1,4 @@
-"""Rounding of numbers: half up, down, to integers; as decimal digits say, not as binary fractions happen to fall."""
+"""Rounding of numbers: half up, down, to integers; by the decimal digits, not by the binary fraction."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class RoundingMethods(Node):
     __slots__ = ()
 
     def round(self, places: Any = 0) -> Self:
-        """The number with this many decimal places, half away from zero, in its type; negative places round to tens.
+        """Rounds to this many decimal places, half away from zero, in the number's type; negative places round to tens.
 
-        Floating-point numbers round as they are written: 2.675 to two places is 2.68, whatever its binary fraction.
-        The places of a decimal are a constant, because its type follows from them.
+        Floating-point numbers are rounded by their decimal digits: 2.675 to two places is 2.68, although its binary
+        fraction is smaller. For a decimal, the number of places must be a constant, because its type depends on it.
 
         >>> show(col("a").round(2), a=[2.675, -2.675, None])
         _c0: [2.68, -2.68, None]
@@ -41,7 +41,7 @@ class RoundingMethods(Node):
         return self.call("round", self, places)
 
     def truncate(self, n: Any = 0) -> Self:
-        """The number cut to this many decimal places, toward zero, in its type.
+        """Truncates to this many decimal places, toward zero, in the number's type.
 
         >>> show(col("a").truncate(2), a=[42.345, -42.345])
         _c0: [42.34, -42.34]
@@ -114,14 +114,14 @@ def _decimals(value: Values, places: int | None, cut: Callable[[Values, int], Va
 
 @columnwise
 def rounded_doubles(array: pa.Array, places: pa.Array, *, is_half_up: bool) -> pa.Array:
-    """Floats rounded, or cut, by the digits that they are written with, each to its number of places."""
+    """Floats rounded or truncated by their decimal digits, each to its number of places."""
     numbers = np.asarray(array.fill_null(0) if array.null_count else array)
     power = _powers(places)
     with np.errstate(over="ignore", invalid="ignore"):
         magnitude = np.abs(numbers)
         scaled = _times(magnitude, power)
         kept = np.floor(scaled + 0.5 if is_half_up else scaled)
-        # The nearest number to `next` written in decimals may lie just below it, and still is meant to be it.
+        # A number may be just below `next` in binary although its shortest decimal digits equal it.
         next_one = _divided(kept + (0.5 if is_half_up else 1.0), power).astype(numbers.dtype)
         kept += next_one == magnitude
         result = np.copysign(_divided(kept, power), numbers).astype(numbers.dtype) + numbers.dtype.type(0)
@@ -146,7 +146,7 @@ def _integers(array: pa.Array, places: pa.Array, *, is_half_up: bool) -> pa.Arra
 
 
 def _powers(places: pa.Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Ten to the power of the number of places, each exact up to 22, and which of them divide."""
+    """Ten to the power of the number of places, exact up to 22, and which of the powers are divisors."""
     digits = np.asarray(places.fill_null(0).cast(pa.int64()))
     if len(digits) and np.all(digits == digits[0]):
         digits = digits[:1]  # the usual constant: one power for all rows

@@ -1,4 +1,4 @@
-"""JSON built from columns: what computes `functions.sql_json`."""
+"""Builds JSON from columns: computes the functions of `functions.sql_json`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["omits_nulls", "split_raw"]
 
 
 def omits_nulls(on_null: Any, name: str) -> bool:
-    """What a JsonOnNull says to the function of this name."""
+    """The value of a JsonOnNull argument of the function of this name."""
     if not isinstance(on_null, JsonOnNull):
-        raise TypeMismatchError(f"{name}() takes a JsonOnNull first, got {on_null!r}")
+        raise TypeMismatchError(f"the first argument of {name}() is a JsonOnNull, got {on_null!r}")
     return on_null is JsonOnNull.ABSENT
 
 
 def split_raw(values: tuple[Any, ...]) -> tuple[list[Any], tuple[bool, ...]]:
-    """The values, and which of them are JSON already."""
+    """The values, and which of them are already JSON."""
     plain, raw = [], []
     for value in values:
         inner = value
@@ -53,7 +53,7 @@ def _json_string(values: pa.Array) -> Values:
 
 @function("raw_json", TypeFamily.STRING, coerce=text_where_null)
 def _raw_json(texts: Values) -> Values:
-    """JSON text as it is; empty text is null."""
+    """JSON text unchanged; empty text is null."""
     return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, texts.type), texts)
 
 

@@ -1,9 +1,9 @@
 """SQL/JSON: validation, extraction by paths, and JSON built from columns.
 
 Paths are constants: `$`, then `.key`, `['key']`, `[n]`, `[*]`, `.*`, `..key`, with `lax` or `strict` (which is the
-default, as in Flink) before it; other steps are refused when the graph is built. In strict mode a value that is not
-there is an error, in lax mode it is empty; ON ERROR and ON EMPTY say what comes of it. JSON's own null is null to
-JSON_VALUE and empty to JSON_QUERY. A document that is malformed anywhere is an error.
+default, as in Flink) before it; other steps are refused when the graph is built. A missing value is an error in strict
+mode and empty in lax mode; ON ERROR and ON EMPTY determine the result. JSON's own null is null for JSON_VALUE and empty
+for JSON_QUERY. A document that is malformed anywhere is an error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _EXISTS: Final = {"TRUE": True, "FALSE": False, "UNKNOWN": None}
 _TEXT_SHOWN_MAX: Final = 80
 
 _Outcome = tuple[str, Any]
-"""What to do: the name of an option, and its default value."""
+"""A behavior: the name of an option, and its default value."""
 
 
 class JsonMethods(Node):
@@ -58,7 +58,7 @@ class JsonMethods(Node):
     __slots__ = ()
 
     def is_json(self, json_type: JsonType | None = None) -> Self:
-        """Whether the text is JSON, of this kind; false for null, and for text behind a value, which Flink lets pass.
+        """Whether the text is JSON of this kind; false for null, and for text after the value, which Flink accepts.
 
         >>> show(col("a").is_json(), col("a").is_json(JsonType.ARRAY), a=["[1]", "abc", None])
         _c0: [True, False, False]
@@ -68,7 +68,7 @@ class JsonMethods(Node):
         return self.call("is_json", self, parameters=(kind.name.lower(),))
 
     def json_exists(self, path: Any, on_error: JsonExistsOnError | None = None) -> Self:
-        """Whether the path leads to a value; JSON's null counts as none. False on error where nothing else is said.
+        """Whether the path leads to a value; JSON's null does not count. By default false on error.
 
         >>> show(col("a").json_exists("$.b[0]"), a=['{"b": [1]}', '{"b": []}', None])
         _c0: [True, False, None]
@@ -87,7 +87,7 @@ class JsonMethods(Node):
     ) -> Self:
         """The scalar that the path leads to, as a string, boolean, int32, int64 or float64.
 
-        An object or array is empty (lax) or an error (strict); so is what cannot become the type: an error.
+        An object or array counts as empty (lax) or as an error (strict); a value that cannot be cast is an error.
 
         >>> show(col("a").json_value("$.b"), col("a").json_value("$.b", "INT"), a=['{"b": 7}', '{"b": "x"}', "{}"])
         _c0: ['7', 'x', None]
@@ -111,7 +111,7 @@ class JsonMethods(Node):
         on_empty: JsonQueryOnEmptyOrError = JsonQueryOnEmptyOrError.NULL,
         on_error: JsonQueryOnEmptyOrError = JsonQueryOnEmptyOrError.NULL,
     ) -> Self:
-        """The JSON text of what the path leads to, without whitespace; a scalar only inside an array around it.
+        """The JSON text at the path, without whitespace; a scalar only if it is wrapped in an array.
 
         >>> show(col("a").json_query("$.b"), a=['{"b": {"c": 1}}', '{"b": 1}'])
         _c0: ['{"c":1}', None]
@@ -124,8 +124,8 @@ class JsonMethods(Node):
         return self.call("json_query", self, parameters=(_path(path), wrapper, empty, error))
 
     def json_quote(self) -> Self:
-        r"""The text as a JSON string; slashes are escaped, too. Letters beyond ASCII stay; what Flink writes for those
-        beyond U+FFFF is not JSON.
+        r"""The text as a JSON string; slashes are escaped, too. Non-ASCII letters are not escaped; what Flink writes
+        for those beyond U+FFFF is not JSON.
 
         >>> show(col("a").json_quote(), a=['say "hi"', None])
         _c0: ['"say \\"hi\\""', None]
@@ -133,7 +133,7 @@ class JsonMethods(Node):
         return self.call("json_quote", self)
 
     def json_unquote(self) -> Self:
-        """What a JSON string says; text without quotes around it stays.
+        """The content of a JSON string; text without quotes around it is unchanged.
 
         >>> show(col("a").json_unquote(), a=['"a b"', "c"])
         _c0: ['a b', 'c']
@@ -148,7 +148,7 @@ def _option(value: Any, options: Any, method: str) -> Any:
 
 
 def _path(path: Any) -> str:
-    """Checked where the program writes it."""
+    """Checks the path when the program is built."""
     text = literal_value(path, "a JSON path")
     if not isinstance(text, str):
         raise TypeMismatchError(f"a JSON path is a string, for example '$.key', got {text!r}")
@@ -160,7 +160,7 @@ def _path(path: Any) -> str:
 
 
 def _default(outcome: _Outcome, kind: pa.DataType) -> pa.Scalar:
-    """What stands for a value that is not there."""
+    """The replacement for a missing value."""
     value = outcome[1] if outcome[0] == "DEFAULT" else None
     try:
         return pa.scalar(value, kind)
@@ -218,7 +218,9 @@ def _json_unquote(texts: pa.Array) -> Values:
 def _replaced(
     values: pa.Array, statuses: pa.Array, status: int, option: str, replacement: Any, texts: pa.Array, path: str
 ) -> pa.Array:
-    """The values, with the replacement in rows of this status; the option ERROR raises for the first of them."""
+    """The values, with the replacement in rows of this status; the option ERROR raises an error for the first such
+    row.
+    """
     rows = pc.equal(statuses, status)
     if option == "ERROR" and rows.true_count:
         text = texts[rows.index(True).as_py()].as_py()

@@ -1,4 +1,4 @@
-"""What the JSON functions do with empty results, errors and nulls: PyFlink's enums."""
+"""PyFlink's enums for how JSON functions treat empty results, errors and nulls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class JsonType(enum.Enum):
 
 
 class JsonExistsOnError(enum.Enum):
-    """What `json_exists` gives for an error; UNKNOWN is null."""
+    """The result of `json_exists` for an error; UNKNOWN is null."""
 
     TRUE = 0
     FALSE = 1
@@ -33,7 +33,7 @@ class JsonExistsOnError(enum.Enum):
 
 
 class JsonValueOnEmptyOrError(enum.Enum):
-    """What `json_value` gives for an empty result or an error."""
+    """The result of `json_value` if the value is empty, or for an error."""
 
     NULL = 0
     ERROR = 1
@@ -41,7 +41,7 @@ class JsonValueOnEmptyOrError(enum.Enum):
 
 
 class JsonQueryWrapper(enum.Enum):
-    """Whether `json_query` puts its result into an array: never, where it is none, always."""
+    """Whether `json_query` wraps its result in an array: never, unless it is an array, always."""
 
     WITHOUT_ARRAY = 0
     CONDITIONAL_ARRAY = 1
@@ -49,7 +49,7 @@ class JsonQueryWrapper(enum.Enum):
 
 
 class JsonQueryOnEmptyOrError(enum.Enum):
-    """What `json_query` gives for an empty result or an error."""
+    """The result of `json_query` if the value is empty, or for an error."""
 
     NULL = 0
     EMPTY_ARRAY = 1
@@ -58,7 +58,7 @@ class JsonQueryOnEmptyOrError(enum.Enum):
 
 
 class JsonOnNull(enum.Enum):
-    """What `json_object` and `json_array` do with a null: write it or leave it out."""
+    """Whether `json_object` and `json_array` write or omit nulls."""
 
     NULL = 0
     ABSENT = 1

@@ -1,1 +1,1 @@
-"""Strings: parts, search, patterns, encodings, digests, addresses of the web."""
+"""Strings: parts, search, patterns, encodings, digests, URLs."""

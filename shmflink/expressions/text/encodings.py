@@ -30,7 +30,7 @@ class EncodingMethods(Node):
 
     @property
     def ascii(self) -> Self:
-        """Number of the first character's first byte; 0 for an empty string.
+        """Value of the first byte of the first character; 0 for an empty string.
 
         >>> show(col("s").ascii, s=["abc", "", None])
         _c0: [97, 0, None]
@@ -39,7 +39,7 @@ class EncodingMethods(Node):
 
     @property
     def chr(self) -> Self:
-        """The character of a number from 0 to 255; a greater one counts modulo 256, a negative one gives "".
+        """The character with a code from 0 to 255; greater numbers count modulo 256, negative ones give "".
 
         >>> show(col("n").chr, n=[97, 321, -1])
         _c0: ['a', 'A', '']
@@ -67,9 +67,9 @@ class EncodingMethods(Node):
 
     @property
     def unhex(self) -> Self:
-        """The bytes of hexadecimal digits; null where there are others.
+        """The bytes that hexadecimal digits represent; null if there are other characters.
 
-        Of an odd number of digits the first gives way to a zero byte.
+        If the number of digits is odd, a zero byte replaces the first digit.
 
         >>> show(col("s").unhex, s=["6869", "zz"])
         _c0: [b'hi', None]
@@ -78,7 +78,7 @@ class EncodingMethods(Node):
 
     @property
     def to_base64(self) -> Self:
-        """The string's, or the bytes', base64.
+        """The string or bytes, encoded as base64.
 
         >>> show(col("s").to_base64, s=["hello world"])
         _c0: ['aGVsbG8gd29ybGQ=']
@@ -87,7 +87,7 @@ class EncodingMethods(Node):
 
     @property
     def from_base64(self) -> Self:
-        """The string encoded as base64; invalid base64 is an error.
+        """Decodes base64 to a string; invalid base64 is an error.
 
         >>> show(col("s").from_base64, s=["aGVsbG8=", None])
         _c0: ['hello', None]
@@ -103,7 +103,7 @@ class EncodingMethods(Node):
         return self.call("encode", self, charset)
 
     def decode(self, charset: Any) -> Self:
-        """The string of bytes in such a character set.
+        """Decodes bytes in one of these character sets to a string.
 
         >>> show(col("b").decode("ISO-8859-1"), b=[b"\\xe9"])
         _c0: ['é']
@@ -111,7 +111,7 @@ class EncodingMethods(Node):
         return self.call("decode", self, charset)
 
     def elt(self, expr: Any, *exprs: Any) -> Self:
-        """This number's, from 1, among the expressions; null where there is none.
+        """The expression at this position, counted from 1; null if there is none.
 
         >>> show(col("n").elt("a", "b"), n=[1, 2, 3])
         _c0: ['a', 'b', None]
@@ -119,7 +119,7 @@ class EncodingMethods(Node):
         return self.call("elt", self, expr, *exprs)
 
     def printf(self, *obj: Any) -> Self:
-        """The values in a format of C's and Java's: %s %d %5.2f %x %c %e %b %n %%; null where they do not fit it.
+        """Formats values with C's and Java's directives: %s %d %5.2f %x %c %e %b %n %%; null if a value does not fit.
 
         Dates and times are printed as text; Flink prints its internal form, for example the days since 1970.
 
@@ -132,7 +132,7 @@ class EncodingMethods(Node):
 def _values_of(kinds: Sequence[pa.DataType], _: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
     common = common_type(kinds[1:])
     if common is None:
-        raise TypeError("all must be of one type: cast() some of them")
+        raise TypeError("all must have one type: cast() some of them")
     return [WHOLE, *[common] * (len(kinds) - 1)]
 
 
@@ -145,7 +145,7 @@ def _ascii(values: Values) -> Values:
 @columnwise
 def _first_byte(values: pa.Array) -> pa.Array:
     first = pc.binary_slice(values, 0, 1)
-    # Maps bytes to numbers by a table of all bytes: there is no kernel for it.
+    # Maps bytes to numbers with a table of all bytes, because there is no kernel for it.
     table = pa.array([b"", *(bytes([byte]) for byte in range(_BYTE_VALUES))], pa.binary())
     place = pc.index_in(first, value_set=table)
     return pc.max_element_wise(pc.subtract(place, pa.scalar(1, pa.int32())), pa.scalar(0, pa.int32()), skip_nulls=False)

@@ -20,13 +20,13 @@ _SHA2_BITS: Final = (224, 256, 384, 512)
 
 
 class HashMethods(Node):
-    """Digests of strings (in UTF-8) or bytes, in lower-case hexadecimal digits. Null where the value is null."""
+    """Digests of strings (in UTF-8) or bytes, in lower-case hexadecimal digits. Null if the value is null."""
 
     __slots__ = ()
 
     @property
     def md5(self) -> Self:
-        """MD5, 32 digits. For old interfaces; not against forgers.
+        """MD5, 32 digits. For legacy interfaces; not secure against forgery.
 
         >>> show(col("a").md5, a=["abc", None])
         _c0: ['900150983cd24fb0d6963f7d28e17f72', None]
@@ -35,7 +35,7 @@ class HashMethods(Node):
 
     @property
     def sha1(self) -> Self:
-        """SHA-1, 40 digits. For old interfaces; not against forgers.
+        """SHA-1, 40 digits. For legacy interfaces; not secure against forgery.
 
         >>> show(col("a").sha1, a=["abc"])
         _c0: ['a9993e364706816aba3e25717850c26c9cd0d89d']
@@ -79,7 +79,7 @@ class HashMethods(Node):
         return self.call("hex_digest", self, parameters=("sha512",))
 
     def sha2(self, hash_length: Any) -> Self:
-        """SHA-2 of 224, 256, 384 or 512 bits; the length is a constant. Null for a length that is null.
+        """SHA-2 of 224, 256, 384 or 512 bits; the length is a constant. Null if the length is null.
 
         >>> show(col("a").sha2(224) == col("a").sha224, a=["abc"])
         _c0: [True]

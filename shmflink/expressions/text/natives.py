@@ -1,4 +1,4 @@
-"""Calls of the core's string kernels, to which a constant is a column of one row."""
+"""Calls the core's string kernels, which represent a constant as a column with one row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WHOLE: Final = pa.int64()
 
 
 def by_rows(kernel: Callable[..., pa.Array], *operands: Values, **options: Any) -> Values:
-    """A kernel of columns and `rows`; of constants alone a constant. A constant null makes everything null."""
+    """Calls a kernel with columns and `rows`; constants alone give a constant. A null constant gives null."""
     arrays = [value for value in operands if isinstance(value, pa.Array)]
     rows = len(arrays[0]) if arrays else 1
     columns = [pa.array([value.as_py()], value.type) if isinstance(value, pa.Scalar) else value for value in operands]
@@ -26,7 +26,7 @@ def by_rows(kernel: Callable[..., pa.Array], *operands: Values, **options: Any) 
 
 
 def same_for_all(kernel: Callable[..., pa.Array], values: Values, *options: Any) -> Values:
-    """A kernel of one column, whose other arguments are the same for all rows."""
+    """Calls a kernel with one column, whose other arguments are the same for all rows."""
     if isinstance(values, pa.Scalar):
         return kernel(pa.array([values.as_py()], values.type), *options)[0]
     if is_text(values.type) and not pa.types.is_string(values.type):
@@ -35,7 +35,7 @@ def same_for_all(kernel: Callable[..., pa.Array], values: Values, *options: Any)
 
 
 def null_count(values: Values) -> int:
-    """How many values of a column, or a constant, are null."""
+    """The number of nulls in a column or a constant."""
     if isinstance(values, pa.Scalar):
         return int(not values.is_valid)
     return int(values.null_count)

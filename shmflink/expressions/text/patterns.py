@@ -13,7 +13,7 @@ __all__ = ["LikePattern", "like_pattern", "similar_pattern"]
 _ANY: Final = "%"
 _ONE: Final = "_"
 _ONE_IN_A_LINE: Final = r"[^\n\r\u0085\u2028\u2029]"  # Java's `.`
-_OPERATORS: Final = frozenset("|*+?{}()[]")  # mean in SIMILAR TO what they mean in regular expressions
+_OPERATORS: Final = frozenset("|*+?{}()[]")  # have the same meaning in SIMILAR TO and in regular expressions
 _WILDCARDS: Final = {_ANY: "(?s:.*)", _ONE: _ONE_IN_A_LINE}
 _CLASSES: Final = {
     "[:ALPHA:]": r"[:alpha:]",
@@ -24,12 +24,12 @@ _CLASSES: Final = {
     "[:WHITESPACE:]": r"[:space:]",
     "[:ALNUM:]": r"[:alnum:]",
 }
-_PRIVATE: Final = 0xF0000  # code points of no meaning, which stand for classes while a pattern is read
+_PRIVATE: Final = 0xF0000  # unused code points, which represent classes while a pattern is parsed
 
 
 @dataclass(frozen=True, slots=True)
 class LikePattern:
-    """`text` is the `whole`, the `start` or the `end` of a string, or `anywhere` in it; else (""): `regex` says it."""
+    """`text` is the `whole`, the `start` or the `end` of a string, or `anywhere` in it; otherwise (""), use `regex`."""
 
     place: str
     text: str
@@ -37,7 +37,7 @@ class LikePattern:
 
 
 def like_pattern(pattern: str, escape: str | None) -> LikePattern:
-    """What a LIKE pattern matches. Raises `ValueError` for an escape that is not a single character, or ends it.
+    """What a LIKE pattern matches. Raises `ValueError` if the escape is not a single character or ends the pattern.
 
     As in Flink (Calcite), `%` matches across line ends and `_` does not match a line end.
     """

@@ -1,4 +1,4 @@
-"""`printf`: Java's format strings, as far as C has them too."""
+"""`printf`: the format strings that Java and C have in common."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PLAIN: Final = frozenset("doxXeEfgGs")
 
 
 def formatted(patterns: pa.Array, columns: Sequence[pa.Array]) -> pa.Array:
-    """Each row's values in its format; null for a null format, and where values and format do not fit.
+    """Each row's values in its format; null if the format is null or does not fit the values.
 
-    Row by row in Python: formats are few, rare, and no kernel knows them. Equal rows are formatted once.
+    A loop per row in Python: formats are rare, and there is no kernel for them. Equal rows are formatted once.
     """
     known: dict[tuple[Any, ...], str | None] = {}
     texts: list[str | None] = []
@@ -74,7 +74,7 @@ def _converted(value: Any, flags: str, width: str, precision: str, kind: str) ->
 
 
 def _rounded(value: Any, digits: int) -> Any:
-    """Half up by the shortest decimal digits, as Java rounds: 2.25 to 2.3."""
+    """Rounds half up by the shortest decimal digits, as Java does: 2.25 to 2.3."""
     if isinstance(value, float) and not math.isfinite(value):
         return value
     exact = decimal.Decimal(repr(value) if isinstance(value, float) else value)

@@ -1,8 +1,8 @@
-"""Regular expressions, in Java's syntax as far as an automaton can have it (always linear time).
+"""Regular expressions, in the part of Java's syntax that an automaton supports (always in linear time).
 
-Other than in Java: look-around, back references and possessive quantifiers are refused when the graph is built; `.`
-stops at line feeds alone; positions count characters, not UTF-16 units. A pattern that is none, such as `(`, gives
-null (`regexp`: false), as in Flink.
+Differences from Java: look-around, back references and possessive quantifiers are refused when the graph is built; only
+a line feed ends `.`; positions count characters, not UTF-16 units. An invalid pattern, such as `(`, gives null
+(`regexp`: false), as in Flink.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["RegexMethods"]
 
 
 class RegexMethods(Node):
-    """Functions that look for what a regular expression describes. Null if an argument is null."""
+    """Functions that search for matches of a regular expression. Null if an argument is null."""
 
     __slots__ = ()
 
     def regexp(self, regex: Any) -> Self:
-        """Whether some part of the string matches. False for an empty pattern, and one that is none, as in Flink.
+        """Whether some part of the string matches. False for an empty or invalid pattern, as in Flink.
 
         >>> show(col("s").regexp("a+b"), s=["xaab", "b", None])
         _c0: [True, False, None]
@@ -35,7 +35,7 @@ class RegexMethods(Node):
         return self.call("regexp", self, regex)
 
     def regexp_replace(self, regex: Any, replacement: Any) -> Self:
-        r"""All matching parts replaced by the literal text: `$1` is not a group, as in Flink.
+        r"""Replaces all matches by the literal text: `$1` does not refer to a group, as in Flink.
 
         >>> show(col("s").regexp_replace("[0-9]+", "$1"), s=["a=1, b=22"])
         _c0: ['a=$1, b=$1']
@@ -43,7 +43,7 @@ class RegexMethods(Node):
         return self.call("regexp_replace", self, regex, replacement)
 
     def regexp_extract(self, regex: Any, extract_index: Any = None) -> Self:
-        r"""A group of the first part that matches, 0 (the default) for all of it; null where there is none.
+        r"""A group of the first match; group 0 (the default) is the whole match; null if there is none.
 
         >>> show(col("s").regexp_extract(r"(\d+)-(\d+)", 2), s=["a 10-20", "b"])
         _c0: ['20', None]
@@ -51,7 +51,7 @@ class RegexMethods(Node):
         return self.call("regexp_extract", self, regex, 0 if extract_index is None else extract_index)
 
     def regexp_extract_all(self, regex: Any, extract_index: Any = None) -> Self:
-        r"""An array of a group, 1 where none is given, of all parts that match; null for no such group.
+        r"""An array of a group (by default 1) of all matches; null if there is no such group.
 
         >>> show(col("s").regexp_extract_all(r"(\d+)-(\d+)", 2), s=["1-2 3-4", "b"])
         _c0: [['2', '4'], []]
@@ -59,7 +59,7 @@ class RegexMethods(Node):
         return self.call("regexp_extract_all", self, regex, 1 if extract_index is None else extract_index)
 
     def regexp_count(self, regex: Any) -> Self:
-        """How many parts match.
+        """The number of matches.
 
         >>> show(col("s").regexp_count("an"), s=["banana", "x"])
         _c0: [2, 0]
@@ -67,7 +67,7 @@ class RegexMethods(Node):
         return self.call("regexp_count", self, regex)
 
     def regexp_instr(self, regex: Any) -> Self:
-        """Position, from 1, of the first part that matches; 0 where there is none.
+        """Position of the first match, counted from 1; 0 if there is none.
 
         >>> show(col("s").regexp_instr("[0-9]"), s=["ab1", "x"])
         _c0: [3, 0]
@@ -75,7 +75,7 @@ class RegexMethods(Node):
         return self.call("regexp_instr", self, regex)
 
     def regexp_substr(self, regex: Any) -> Self:
-        """The first part that matches; null where there is none.
+        """The first match; null if there is none.
 
         >>> show(col("s").regexp_substr("[0-9]+"), s=["ab12c3", "x"])
         _c0: ['12', None]

@@ -1,4 +1,4 @@
-"""Strings within strings: tests, positions, replacing, splitting, patterns of `LIKE` and `SIMILAR TO`."""
+"""Search in strings: tests, positions, replacing, splitting, patterns of `LIKE` and `SIMILAR TO`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["SearchMethods"]
 
 
 class SearchMethods(Node):
-    """Functions that look for strings in strings. Null if an argument is null; positions count characters from 1."""
+    """Functions that search in strings. Null if an argument is null; positions count characters from 1."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ class SearchMethods(Node):
         return self.call("ends_with", self, end_expr)
 
     def contains(self, part: Any) -> Self:
-        """*shmflink only.* Whether the string has another in it; true for an empty one.
+        """*shmflink only.* Whether the string contains another; true for an empty one.
 
         >>> show(col("s").contains("b"), s=["abc", "x", None])
         _c0: [True, False, None]
@@ -49,7 +49,7 @@ class SearchMethods(Node):
         return self.call("contains", self, part)
 
     def position(self, haystack: Any) -> Self:
-        """Where this string first is in `haystack`; 0 where it is not.
+        """Position of the first occurrence of this string in `haystack`; 0 if there is none.
 
         >>> show(lit("c").position(col("s")), s=["abc", "x"])
         _c0: [3, 0]
@@ -57,7 +57,7 @@ class SearchMethods(Node):
         return self.call("locate", haystack, self)
 
     def instr(self, s: Any) -> Self:
-        """Where `s` first is in this string; 0 where it is not.
+        """Position of the first occurrence of `s` in this string; 0 if there is none.
 
         >>> show(col("s").instr("c"), s=["abc", "x"])
         _c0: [3, 0]
@@ -65,7 +65,8 @@ class SearchMethods(Node):
         return self.call("locate", self, s)
 
     def locate(self, s: Any, pos: Any = None) -> Self:
-        """Where this string first is in `s`, from position `pos` on; 0 where it is not. An empty string is at 1.
+        """Position of the first occurrence of this string in `s` at or after `pos`; 0 if there is none, 1 for an empty
+        string.
 
         >>> show(lit("a").locate(col("s")), lit("a").locate(col("s"), 2), s=["abca"])
         _c0: [1]
@@ -74,7 +75,7 @@ class SearchMethods(Node):
         return self.call("locate", s, self, *([] if pos is None else [pos]))
 
     def replace(self, search: Any, replacement: Any) -> Self:
-        """All occurrences of `search` replaced.
+        """Replaces all occurrences of `search`.
 
         >>> show(col("s").replace("l", "L"), s=["hello"])
         _c0: ['heLLo']
@@ -82,7 +83,8 @@ class SearchMethods(Node):
         return self.call("replace", self, search, replacement)
 
     def translate(self, from_str: Any, to_str: Any) -> Self:
-        """Each character of `from_str` replaced by the one at its place in `to_str`; those without one go.
+        """Replaces each character of `from_str` by the one at its position in `to_str`; removes those without a
+        counterpart.
 
         >>> show(col("s").translate("abc", "AB"), s=["aabbcc"])
         _c0: ['AABB']
@@ -90,7 +92,8 @@ class SearchMethods(Node):
         return self.call("translate", self, from_str, to_str)
 
     def split(self, delimiter: Any = None) -> Self:
-        """An array of the parts between delimiters, empty of an empty string; an empty delimiter parts the characters.
+        """An array of the parts between delimiters; empty for an empty string. An empty delimiter separates all
+        characters.
 
         Without a delimiter (*shmflink only*): the words between runs of ASCII white space.
 
@@ -101,7 +104,7 @@ class SearchMethods(Node):
         return self.call("split", self, *([] if delimiter is None else [delimiter]))
 
     def split_index(self, separator: Any, index: Any) -> Self:
-        """The part at an index, from 0, between separators; null where there is none.
+        """The part at an index, counted from 0, between separators; null if there is none.
 
         >>> show(col("s").split_index(";", 1), s=["a;b;c", "a"])
         _c0: ['b', None]
@@ -109,7 +112,7 @@ class SearchMethods(Node):
         return self.call("split_index", self, separator, index)
 
     def like(self, pattern: Any, escape: Any = None) -> Self:
-        """Whether the whole string fits a pattern: `%` stands for any characters, `_` for one.
+        """Whether the whole string matches a pattern: `%` stands for any characters, `_` for one.
 
         The character after `escape` stands for itself. `%` matches across line ends, `_` does not match a line end.
 
@@ -120,7 +123,7 @@ class SearchMethods(Node):
         return self.call("like", self, pattern, *([] if escape is None else [escape]))
 
     def similar(self, pattern: Any, escape: Any = None) -> Self:
-        """Whether the whole string fits a pattern of `SIMILAR TO`: `%`, `_`, `|`, `*`, `+`, `?`, `{n}`, `()`, `[]`.
+        """Whether the whole string matches a pattern of `SIMILAR TO`: `%`, `_`, `|`, `*`, `+`, `?`, `{n}`, `()`, `[]`.
 
         A `.` stands for one character, like `_`, except for a line end.
 
@@ -131,7 +134,7 @@ class SearchMethods(Node):
 
     @property
     def is_alpha(self) -> Self:
-        """*shmflink only; `IS_ALPHA` of Flink SQL.* Whether there are letters alone; false for "" and null.
+        """*shmflink only; `IS_ALPHA` of Flink SQL.* Whether all characters are letters; false for "" and null.
 
         >>> show(col("s").is_alpha, s=["abc", "a1", ""])
         _c0: [True, False, False]
@@ -140,7 +143,7 @@ class SearchMethods(Node):
 
     @property
     def is_digit(self) -> Self:
-        """*shmflink only; `IS_DIGIT` of Flink SQL.* Whether there are digits alone; false for an empty string and null.
+        """*shmflink only; `IS_DIGIT` of Flink SQL.* Whether all characters are digits; false for "" and null.
 
         >>> show(col("s").is_digit, s=["12", "a1", ""])
         _c0: [True, False, False]
@@ -162,7 +165,7 @@ def _alike(values: Values, other: Values, place: str) -> Values:
 
 
 def _short_text(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """Strings with 32-bit offsets, which the kernel takes; bytes as they are."""
+    """Strings with 32-bit offsets, as the kernel requires; bytes unchanged."""
     return [TEXT if is_text(kind) or pa.types.is_null(kind) else kind for kind in kinds]
 
 
@@ -250,7 +253,7 @@ def _similar(values: Values, pattern: Values, escape: Values = None) -> Values:
 
 
 def _each(pattern: Values, escape: Values, convert: Any) -> Values:
-    """Patterns converted, each distinct one once."""
+    """Converts patterns, each distinct one once."""
     by = None if escape is None else escape.as_py()
     if isinstance(pattern, pa.Scalar):
         return pa.scalar(None if not pattern.is_valid else convert(pattern.as_py(), by), pa.utf8())

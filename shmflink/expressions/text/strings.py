@@ -1,6 +1,6 @@
 """Strings: case, length, parts by position, trimming, padding, joining. Positions count characters from 1.
 
-Lengths and positions count characters; Flink counts UTF-16 units in some functions, and cuts characters in two halves.
+Lengths and positions count characters; Flink counts UTF-16 units in some functions, which may split a character.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from shmflink.expressions.types.coercions import each
 
 __all__ = ["StringMethods"]
 
-_TO_THE_END: Final = 2**31 - 1  # more characters than a string has
+_TO_THE_END: Final = 2**31 - 1  # more characters than a string can have
 
 
 class StringMethods(Node):
-    """Functions of strings that give strings. Null if an argument is null."""
+    """Functions that turn strings into strings. Null if an argument is null."""
 
     __slots__ = ()
 
@@ -46,7 +46,7 @@ class StringMethods(Node):
 
     @property
     def init_cap(self) -> Self:
-        """The first letter of each word in upper case, the others in lower case. Words are of letters and digits.
+        """The first letter of each word in upper case, the others in lower case. Words consist of letters and digits.
 
         >>> show(col("s").init_cap, s=["hELLO wORLD"])
         _c0: ['Hello World']
@@ -72,9 +72,10 @@ class StringMethods(Node):
         return self.call("reverse", self)
 
     def substring(self, begin_index: Any, length: Any = None) -> Self:
-        """The part from `begin_index` on, of `length` characters or up to the end; from the end for a negative index.
+        """The part from `begin_index` on, with `length` characters or up to the end; a negative index counts from the
+        end.
 
-        Empty where it begins outside of the string; null for a negative length.
+        Empty if it begins outside the string; null for a negative length.
 
         >>> show(col("s").substring(2, 3), col("s").substring(-2), s=["abcdef", "x"])
         _c0: ['bcd', '']
@@ -107,7 +108,7 @@ class StringMethods(Node):
         return self.call("right", self, length)
 
     def trim(self, character: Any = None) -> Self:
-        """Without any of these characters, else spaces, at both ends.
+        """Removes these characters (default: spaces) from both ends.
 
         >>> show(col("s").trim(), col("s").trim(" a"), s=["  ab a "])
         _c0: ['ab a']
@@ -116,7 +117,7 @@ class StringMethods(Node):
         return self.call("trim", self, " " if character is None else character, parameters=(True, True))
 
     def trim_leading(self, character: Any = None) -> Self:
-        """Without any of these characters, else spaces, at the start.
+        """Removes these characters (default: spaces) from the start.
 
         >>> show(col("s").trim_leading(), s=["  ab "])
         _c0: ['ab ']
@@ -124,7 +125,7 @@ class StringMethods(Node):
         return self.call("trim", self, " " if character is None else character, parameters=(True, False))
 
     def trim_trailing(self, character: Any = None) -> Self:
-        """Without any of these characters, else spaces, at the end.
+        """Removes these characters (default: spaces) from the end.
 
         >>> show(col("s").trim_trailing("0"), s=["1200"])
         _c0: ['12']
@@ -132,7 +133,7 @@ class StringMethods(Node):
         return self.call("trim", self, " " if character is None else character, parameters=(False, True))
 
     def btrim(self, trim_str: Any = None) -> Self:
-        """Without any of these characters, else spaces, at both ends.
+        """Removes these characters (default: spaces) from both ends.
 
         >>> show(col("s").btrim("xy"), s=["xyaxbyx"])
         _c0: ['axb']
@@ -140,7 +141,7 @@ class StringMethods(Node):
         return self.trim(trim_str)
 
     def ltrim(self, trim_str: Any = None) -> Self:
-        """Without any of these characters, else spaces, at the start.
+        """Removes these characters (default: spaces) from the start.
 
         >>> show(col("s").ltrim("0"), s=["0042"])
         _c0: ['42']
@@ -148,7 +149,7 @@ class StringMethods(Node):
         return self.trim_leading(trim_str)
 
     def rtrim(self, trim_str: Any = None) -> Self:
-        """Without any of these characters, else spaces, at the end.
+        """Removes these characters (default: spaces) from the end.
 
         >>> show(col("s").rtrim(), s=["ab  "])
         _c0: ['ab']
@@ -156,7 +157,7 @@ class StringMethods(Node):
         return self.trim_trailing(trim_str)
 
     def lpad(self, length: Any, pad: Any) -> Self:
-        """Padded on the left to this many characters, or truncated to them. Null for a negative length or an empty pad.
+        """Pads on the left, or truncates, to this many characters. Null for a negative length or an empty pad.
 
         >>> show(col("s").lpad(4, "?!"), s=["hi", "hello"])
         _c0: ['?!hi', 'hell']
@@ -164,8 +165,7 @@ class StringMethods(Node):
         return self.call("pad", self, length, pad, parameters=(True,))
 
     def rpad(self, length: Any, pad: Any) -> Self:
-        """Padded on the right to this many characters, or truncated to them. Null for a negative length or an empty
-        pad.
+        """Pads on the right, or truncates, to this many characters. Null for a negative length or an empty pad.
 
         >>> show(col("s").rpad(5, "?!"), s=["hi", "hello!"])
         _c0: ['hi?!?', 'hello']
@@ -181,10 +181,10 @@ class StringMethods(Node):
         return self.call("repeat", self, n)
 
     def overlay(self, new_string: Any, starting: Any, length: Any = None) -> Self:
-        """`length` characters from `starting` replaced, as many as the new string has where no length is given.
+        """Replaces `length` characters from `starting` on; the default length is that of the new string.
 
-        The string itself where `starting` lies outside of it. For a length of 0 or less, all that follows is replaced,
-        as in Flink.
+        Returns the string unchanged if `starting` is outside it. For a length of 0 or less, replaces everything that
+        follows, as in Flink.
 
         >>> show(col("s").overlay("xxxx", 6), col("s").overlay("xxxx", 6, 2), s=["xxxxxtest"])
         _c0: ['xxxxxxxxx']
@@ -193,7 +193,7 @@ class StringMethods(Node):
         return self.call("overlay", self, new_string, starting, *([] if length is None else [length]))
 
     def concat(self, *others: Any) -> Self:
-        """The strings one after the other; null if one is null.
+        """The concatenated strings; null if one is null.
 
         >>> show(col("s").concat("-", col("t")), s=["a", None], t=["b", "c"])
         _c0: ['a-b', None]
@@ -285,14 +285,14 @@ def _concat(*values: Values) -> Values:
 
 @function("concat_ws", TypeFamily.STRING, TypeFamily.STRING, variadic=True, coerce=each(TEXT))
 def _concat_ws(separator: Values, *values: Values) -> Values:
-    # Arrow's kernel that skips nulls loses rows where all values are.
+    # Arrow's null-skipping kernel drops rows in which all values are null.
     return by_rows(lambda by, *texts, rows: _core.join_text(by, texts, rows), separator, *values)
 
 
 def _with_data(values: Values) -> Values:
-    """Some kernels leave out the bytes of a column that has none, and its offsets as the memory was.
+    """Repairs columns without bytes: for these, some kernels omit the data buffer and leave the offsets uninitialized.
 
-    Arrow's format wants an empty buffer, and offsets that lie within it.
+    Arrow's format requires an empty buffer, and offsets that lie within it.
     """
     if isinstance(values, pa.Scalar) or values.buffers()[2] is not None:
         return values

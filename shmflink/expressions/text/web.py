@@ -1,4 +1,4 @@
-"""Text of the web: URLs and their parts, URL encoding, IPv4 addresses."""
+"""URLs and their parts, URL encoding, IPv4 addresses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARTS: Final = ("PROTOCOL", "AUTHORITY", "USERINFO", "HOST", "PATH", "FILE", "Q
 
 
 class WebMethods(Node):
-    """Functions of URLs and addresses. Null where the text is null, or is not what the function takes."""
+    """Functions of URLs and addresses. Null if the text is null or invalid for the function."""
 
     __slots__ = ()
 
@@ -32,7 +32,7 @@ class WebMethods(Node):
         return self.call("url_encode", self)
 
     def url_decode(self) -> Self:
-        """The reverse of `url_encode`; null where an escape is broken.
+        """The inverse of `url_encode`; null if an escape is invalid.
 
         >>> show(col("a").url_decode(), a=["a+b%26%C3%A4", "50%"])
         _c0: ['a b&ä', None]
@@ -65,7 +65,7 @@ class WebMethods(Node):
         return self.call("inet_aton", self)
 
     def inet_ntoa(self) -> Self:
-        """A whole number as an IPv4 address; null outside of 0 to 4294967295.
+        """A whole number as an IPv4 address; null outside 0 to 4294967295.
 
         >>> show(col("a").inet_ntoa(), a=[2130706433, -1])
         _c0: ['127.0.0.1', None]

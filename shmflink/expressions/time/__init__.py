@@ -1,1 +1,1 @@
-"""Dates, times, timestamps and intervals: parts, arithmetic, text, zones, the current time."""
+"""Dates, times, timestamps and intervals: parts, arithmetic, parsing and formatting, zones, the current time."""

@@ -33,10 +33,10 @@ class BucketMethods(Node):
         milliseconds: int = 0,
         offset_ms: int = 0,
     ) -> Self:
-        """*shmflink only.* Start of the bucket of this size that holds the timestamp, in its type.
+        """*shmflink only.* Start of the bucket of this size that contains the timestamp, in the timestamp's type.
 
-        Buckets are those of Flink's tumbling windows: they begin at 1970-01-01 UTC plus `offset_ms`. Integers are taken
-        for milliseconds since 1970. Costs as much as dividing integers.
+        Buckets are those of Flink's tumbling windows: they begin at 1970-01-01 UTC plus `offset_ms`. Integers are
+        milliseconds since 1970. Costs as much as an integer division.
 
         >>> show(col("ts").to_timestamp.floor_to(seconds=10), ts=["2024-05-01 10:00:19", None])
         _c0: [2024-05-01 10:00:10, None]

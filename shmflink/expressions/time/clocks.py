@@ -1,7 +1,7 @@
 """The current time in expressions.
 
-Read once for each batch, as often as a program names it: streaming semantics, where Flink reads it for each record.
-There is no time zone of a session; functions of local time take a zone, UTC where none is given.
+It is read once per batch, however often a program uses it; Flink reads it once per record in streaming mode. There is
+no session time zone; functions of local time take a zone, by default UTC.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _clock: Final[ContextVar[Clock]] = ContextVar("clock of expressions", default=SY
 
 @contextmanager
 def using_clock(clock: Clock) -> Iterator[None]:
-    """Expressions evaluated inside, in this thread, read this clock."""
+    """Expressions that this thread evaluates inside the `with` block read this clock."""
     token = _clock.set(clock)
     try:
         yield

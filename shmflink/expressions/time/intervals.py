@@ -1,4 +1,4 @@
-"""Intervals, and points in time moved by them.
+"""Intervals, and adding them to points in time.
 
 An interval of days, hours, ... is `pa.duration("ms")`; one of months or years is `pa.month_day_nano_interval()`.
 """
@@ -82,7 +82,7 @@ class IntervalMethods(Node):
 
     @property
     def month(self) -> Self:
-        """An interval of this many months. A day that the new month does not have becomes its last.
+        """An interval of this many months. If the new month lacks the day, the result is its last day.
 
         >>> show(col("a").to_date + lit(1).month, a=["2024-01-31"])
         _c0: [2024-02-29]
@@ -213,13 +213,13 @@ def is_interval(kind: pa.DataType) -> bool:
 
 
 def moved(point: Values, interval: Values, sign: int) -> Values:
-    """A date, time, timestamp or interval, later (sign 1) or earlier (-1) by an interval; in the type of the point.
+    """A date, time, timestamp or interval, moved later (sign 1) or earlier (-1) by an interval; keeps its type.
 
-    Timestamps take the finer unit of both. A date moves by whole days; a time wraps at midnight. Months are counted in
-    UTC, also of timestamps that are shown in another zone.
+    Timestamps get the finer unit of both. A date moves by whole days; a time wraps around at midnight. Months are
+    counted in UTC, also for timestamps with another zone.
 
     Raises:
-        TypeError: the two do not go together.
+        TypeError: the types cannot be combined.
     """
     kind = point.type
     if pa.types.is_interval(interval.type):
@@ -299,5 +299,5 @@ def _moved_by_months(point: pa.Array, interval: pa.Array, *, sign: int) -> pa.Ar
 
 
 def months_later(days: npt.NDArray[np.int64], months: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.int64]:
-    """Days since 1970 of the same day some months later; the last day of a month that is too short."""
+    """Days since 1970 of the same day some months later; the last day if that month is too short."""
     return np.asarray(_core.months_later(pa.array(days), pa.array(months.astype(np.int64))))

@@ -32,7 +32,7 @@ def is_moving(left: pa.DataType, right: pa.DataType) -> bool:
 
 
 def sum_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:
-    """The types to cast to before `later`. Raises `TypeError` where they cannot be added."""
+    """The types to cast to before `later`. Raises `TypeError` if they cannot be added."""
     if is_interval(left) and is_interval(right):
         return _both_intervals(left, right)
     if (_is_point(left) and is_interval(right)) or (is_interval(left) and _is_point(right)):
@@ -41,8 +41,8 @@ def sum_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:
 
 
 def in_whole_seconds(kinds: list[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """A constant interval of whole seconds becomes one in seconds beside timestamps in seconds, which keep
-    their unit.
+    """A constant interval of whole seconds that is added to timestamps in seconds becomes an interval in seconds, so
+    that the timestamps keep their unit.
     """
     if not any(pa.types.is_timestamp(kind) and kind.unit == "s" for kind in kinds):
         return kinds
@@ -60,14 +60,14 @@ def _is_whole(constant: pa.Scalar | None) -> bool:
 
 
 def difference_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:
-    """The types to cast to before `time_difference`. Raises `TypeError` where they cannot be subtracted."""
+    """The types to cast to before `time_difference`. Raises `TypeError` if they cannot be subtracted."""
     if is_interval(left) and is_interval(right):
         return _both_intervals(left, right)
     if _is_point(left) and is_interval(right):
         return [left, right]
     common = common_type([left, right]) if _is_point(left) and _is_point(right) else None
     if common is None:
-        raise TypeError("it takes two times of one kind, or a time and an interval, for example lit(3).days")
+        raise TypeError("it takes two times of the same kind, or a time and an interval, for example lit(3).days")
     return [common, common]
 
 
@@ -100,7 +100,7 @@ def interval_product(left: Values, right: Values) -> Values:
 
 
 def negated_interval(interval: Values) -> Values:
-    """The interval backwards."""
+    """The negated interval."""
     if pa.types.is_duration(interval.type):
         return pc.cast(pc.negate(pc.cast(interval, pa.int64())), interval.type)
     return interval_product(interval, pa.scalar(-1, pa.int64()))

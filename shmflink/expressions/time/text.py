@@ -1,7 +1,7 @@
-"""Dates, times and timestamps as text: parsing and formatting by patterns of Java's `DateTimeFormatter`.
+"""Parses and formats dates, times and timestamps by patterns of Java's `DateTimeFormatter`.
 
-Patterns and time zones are constants. The properties `to_date`, `to_time`, `to_timestamp` are casts: text that is no
-date is an error. The functions of the same names give null for it.
+Patterns and time zones are constants. The properties `to_date`, `to_time`, `to_timestamp` are casts: invalid text is an
+error. The functions of the same names return null for it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ __all__ = ["DEFAULT_PATTERN", "DIGITS_MAX", "TimeTextMethods", "pattern_of"]
 _PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 DEFAULT_PATTERN: Final = "yyyy-MM-dd HH:mm:ss"
 _LOCAL_PATTERN: Final = "yyyy-MM-dd HH:mm:ss[.SSSSSSSSS][.SSSSSSSS][.SSSSSSS][.SSSSSS][.SSSSS][.SSSS][.SSS][.SS][.S]"
-_NO_MOMENT: Final = -(2**63)  # Flink's UNIX_TIMESTAMP of text that is none
-_SECONDS_LIMITS: Final = (-62_135_596_800, 253_402_300_800)  # of the years 1 and 10000
+_NO_MOMENT: Final = -(2**63)  # Flink's UNIX_TIMESTAMP of invalid text
+_SECONDS_LIMITS: Final = (-62_135_596_800, 253_402_300_800)  # the beginnings of the years 1 and 10000
 DIGITS_MAX: Final = 9
 _DIGITS_DEFAULT: Final = 3
 
 
 class TimeTextMethods(Node):
-    """Text as points in time. Null where the text is null; text that is none is an error when the job runs."""
+    """Text as points in time. Null if the text is null; invalid text fails the job."""
 
     __slots__ = ()
 
     @property
     def to_date(self) -> Self:
-        """A date from text like `2016-06-15`, or of a timestamp.
+        """The date of text like `2016-06-15`, or of a timestamp.
 
         >>> show(col("a").to_date, a=["2016-06-15", None])
         _c0: [2016-06-15, None]
@@ -46,7 +46,7 @@ class TimeTextMethods(Node):
 
     @property
     def to_time(self) -> Self:
-        """A time from text like `3:30:00`, or of a timestamp; in milliseconds, whereas Flink truncates to seconds.
+        """The time of text like `3:30:00`, or of a timestamp; in milliseconds, whereas Flink truncates to seconds.
 
         >>> show(col("a").to_time, a=["3:30:00"])
         _c0: [03:30:00]
@@ -55,7 +55,7 @@ class TimeTextMethods(Node):
 
     @property
     def to_timestamp(self) -> Self:
-        """A timestamp from text like `2016-06-15 3:30:00.001`, or of a date; in milliseconds, without zone.
+        """The timestamp of text like `2016-06-15 3:30:00.001`, or of a date; in milliseconds, without zone.
 
         >>> show(col("a").to_timestamp, a=["2016-06-15 3:30:00"])
         _c0: [2016-06-15 03:30:00]
@@ -64,7 +64,7 @@ class TimeTextMethods(Node):
 
 
 def pattern_of(given: Any) -> str | None:
-    """A date pattern, checked where the program writes it; None where none is given."""
+    """A date pattern, checked when the program is built; None if none is given."""
     pattern = literal_value(given, "a date pattern")
     if pattern is None:
         return None
@@ -191,7 +191,7 @@ def _formatted(ticks: pa.Array, per_second: int, pattern: str) -> pa.Array:
 
 
 def _local(value: Values) -> Values:
-    """Timestamps as their zone shows them; others as they are."""
+    """Timestamps in the local time of their zone; other values unchanged."""
     return pc.local_timestamp(value) if getattr(value.type, "tz", None) else value
 
 
@@ -200,7 +200,7 @@ def _integer_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _unit_of(pattern: str | None) -> str:
-    """Milliseconds, or the unit that holds the fraction of a second that the pattern has."""
+    """Milliseconds, or the unit that can represent the pattern's fraction of a second."""
     return _unit_for_digits(0 if pattern is None else pattern.count("S"))
 
 

@@ -66,7 +66,7 @@ MS_OF_UNITS: Final = {
 
 
 class TimeMethods(Node):
-    """Functions of points in time. Null where the point is null."""
+    """Functions of points in time. Null if the point is null."""
 
     __slots__ = ()
 
@@ -79,9 +79,9 @@ class TimeMethods(Node):
         return self.call("extract", self, parameters=(_unit(time_interval_unit, "extract"),))
 
     def floor(self, time_interval_unit: TimeIntervalUnit | None = None) -> Self:
-        """Start of the unit that holds a point in time; of a number, the greatest whole number not above it.
+        """Start of the unit that contains a point in time; for a number, the greatest whole number not above it.
 
-        The type stays. Weeks start on Sunday, as in Flink.
+        Keeps the type. Weeks start on Sunday, as in Flink.
 
         >>> show(col("a").to_time.floor(TimeIntervalUnit.MINUTE), a=["12:44:31"])
         _c0: [12:44:00]
@@ -93,9 +93,10 @@ class TimeMethods(Node):
         return self.call("floor_to_unit", self, parameters=(_unit(time_interval_unit, "floor"),))
 
     def ceil(self, time_interval_unit: TimeIntervalUnit | None = None) -> Self:
-        """The first start of a unit that is not before a point in time; of a number, the least whole number not below.
+        """The first start of a unit that is not before a point in time; for a number, the smallest whole number not
+        below it.
 
-        As in Flink, the first day of April, July and October is followed by the next quarter.
+        As in Flink, the first day of April, July or October is rounded up to the next quarter.
 
         >>> show(col("a").to_time.ceil(TimeIntervalUnit.MINUTE), a=["12:44:31"])
         _c0: [12:45:00]
@@ -167,14 +168,15 @@ def _ceiled(point: Values, unit: str) -> Values:
     later = pc.cast(pc.ceil_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
     if unit not in MONTHS_OF_UNITS:
         return later
-    # The start of a quarter counts as inside it, except for January's: as in Flink (Calcite).
+    # As in Flink (Calcite), the start of a quarter is rounded up to the next one, except for January's.
     start = _floored(point, "YEAR" if unit == "QUARTER" else unit)
-    return pc.if_else(pc.equal(start, point), point, later)  # Arrow's ceil of a first day of a month is the next one
+    # Arrow's ceil of the first day of a month is the first day of the next one
+    return pc.if_else(pc.equal(start, point), point, later)
 
 
 def _rounded(point: Values, rounding: Callable[[Values], Values], unit: str) -> Values:
-    """Local times, rounded. Days and longer units begin at the zone's own midnight; shorter ones keep the moment's
-    offset from UTC, so that an hour that the zone has twice is two hours."""
+    """Rounds local times. Days and longer units begin at midnight of the zone; shorter units keep the moment's offset
+    from UTC, so that an hour that occurs twice in the zone counts as two hours."""
     if getattr(point.type, "tz", None) is None:
         return rounding(point)
     local = pc.local_timestamp(point)
@@ -217,7 +219,7 @@ def _ordered(one: Values, other: Values) -> tuple[Values, Values]:
 
 
 def _microseconds(points: pa.Array) -> npt.NDArray[np.int64]:
-    """Since 1970, or since midnight; 0 at nulls."""
+    """The integers since 1970 or since midnight; 0 at nulls."""
     points = typed(points, pa.timestamp("us"))
     kind = points.type
     target = pa.time64("us") if pa.types.is_time(kind) else pa.timestamp("us", getattr(kind, "tz", None))

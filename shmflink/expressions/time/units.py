@@ -1,4 +1,4 @@
-"""Units of time, as functions of dates and timestamps take them."""
+"""Units of time, as arguments of functions of dates and timestamps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["TimeIntervalUnit", "TimePointUnit"]
 
 
 class TimeIntervalUnit(enum.Enum):
-    """Units of `extract`, `floor` and `ceil`. The compound ones name types of intervals; no function takes them."""
+    """Units of `extract`, `floor` and `ceil`. The compound ones name types of intervals; no function accepts them."""
 
     YEAR = 0
     YEAR_TO_MONTH = 1

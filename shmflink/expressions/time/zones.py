@@ -1,4 +1,4 @@
-"""Names of time zones as Java takes them, for Arrow."""
+"""Translates Java's names of time zones for Arrow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["from_local", "zone_of"]
 
 _OFFSET: Final = re.compile(r"(?:GMT|UTC|UT)?([+-])(\d{1,2})(?::?(\d{2}))?")
 
-# The three-letter names that java.time.ZoneId.SHORT_IDS still knows.
+# The three-letter names in java.time.ZoneId.SHORT_IDS.
 _SHORT_NAMES: Final = {
     "ACT": "Australia/Darwin",
     "AET": "Australia/Sydney",
@@ -54,7 +54,7 @@ def zone_of(zone: Any) -> str:
     """Arrow's name of a zone: `Europe/Berlin`, `PST`, `GMT-08:00`, `+02:00`. A constant.
 
     Raises:
-        TypeMismatchError: no such zone, or no constant.
+        TypeMismatchError: the zone does not exist, or `name` is not a constant.
     """
     name = literal_value(zone, "a time zone")
     if not isinstance(name, str):
@@ -71,10 +71,10 @@ def zone_of(zone: Any) -> str:
 
 
 def from_local(local: Values, zone: str, *, is_later: bool = False) -> Values:
-    """Timestamps without zone, read as local time of one: the moments, in UTC.
+    """Timestamps without zone, interpreted as local time of a zone: the moments, in UTC.
 
-    A local time that the zone has twice is the earlier moment, or the later one. One that it skips counts on from
-    before the gap, as in Java: where clocks go from 2:00 to 3:00, 2:30 is what they then show as 3:30.
+    A local time that occurs twice is the earlier moment, or the later one. A skipped local time keeps the offset before
+    the gap, as in Java: if clocks go from 2:00 to 3:00, 2:30 means 3:30.
     """
     which = "latest" if is_later else "earliest"
     moments = pc.assume_timezone(local, zone, ambiguous=which, nonexistent="earliest")
@@ -82,6 +82,6 @@ def from_local(local: Values, zone: str, *, is_later: bool = False) -> Values:
     is_skipped = pc.not_equal(pc.local_timestamp(moments), local)
     if not pc.any(is_skipped).as_py():
         return utc
-    offset = pc.subtract(pc.local_timestamp(moments), pc.local_timestamp(utc))  # that of before the gap
+    offset = pc.subtract(pc.local_timestamp(moments), pc.local_timestamp(utc))  # the offset before the gap
     counted_on = pc.assume_timezone(pc.subtract(local, offset), "UTC")
     return pc.if_else(is_skipped, counted_on, utc)

@@ -1,1 +1,1 @@
-"""Types: their names, which one comes out where they meet, casts from one to another."""
+"""Types: their names, the common type of several, casts from one to another."""

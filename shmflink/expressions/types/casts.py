@@ -27,24 +27,24 @@ __all__ = ["CastMethods"]
 _WIDE_DIGITS: Final = 76
 _INT64_DIGITS: Final = 19
 _DOUBLE_WHOLE_FROM: Final = 2.0**52  # above, every float64 is a whole number
-_FLOAT_DIGITS: Final = 19  # of a float behind its first one, and two to round by
+_FLOAT_DIGITS: Final = 19  # digits of a float after its first one, and two for rounding
 _FLOORS: Final = {"s": "second", "ms": "millisecond", "us": "microsecond"}
 
 
 class CastMethods(Node):
-    """Other types for a value."""
+    """Casts to other types."""
 
     __slots__ = ()
 
     def cast(self, data_type: Any) -> Self:
         """The value as another type: an Arrow type, one of `Types`, a name like "BIGINT", or int, float, str, bool.
 
-        A fraction is cut where a whole number is wanted; whole numbers that do not fit wrap around as in Java and
-        Flink (from and to uint64, which they do not have, it is an error); a number with too many digits for a decimal
-        is null. CHAR(n), VARCHAR(n), BINARY(n) and VARBINARY(n) cut what is longer; CHAR and BINARY fill up what is
-        shorter. Arrow's strings have no length: the type is STRING. A string that cannot be read fails the job:
-        `try_cast` gives null instead. Timestamps are read as `2024-02-29 12:34:56.789`: `to_timestamp()` takes ISO 8601
-        with `T` and an offset, too. Null stays null.
+        Casting to a whole number truncates the fraction. Whole numbers that do not fit wrap around, as in Java and
+        Flink; from and to uint64, which Java lacks, that is an error. A number with too many digits for a decimal
+        becomes null. CHAR(n), VARCHAR(n), BINARY(n) and VARBINARY(n) truncate longer values; CHAR and BINARY pad
+        shorter ones. Arrow's strings have no length: the type is STRING. A string that cannot be parsed fails the job;
+        `try_cast` gives null instead. Timestamps have the form `2024-02-29 12:34:56.789`; `to_timestamp()` also accepts
+        ISO 8601 with `T` and an offset. Null remains null.
 
         >>> show(col("s").cast("INT"), col("x").cast(str), col("x").cast("CHAR(4)"), s=[" 42 ", None], x=[1.5, 1e10])
         _c0: [42, None]
@@ -83,7 +83,7 @@ def _try_cast(values: Values, kind: pa.DataType) -> Values:
 
 @function("convert", TypeFamily.ANY)
 def _convert(values: Values, kind: pa.DataType) -> Values:
-    """What the binder puts before a function that wants another type: reads moments in ISO 8601, too."""
+    """The cast that the binder inserts before a function that requires another type: also parses ISO 8601."""
     return _cast(values, kind, is_strict=True, is_iso=True)
 
 
@@ -98,14 +98,14 @@ def _with_length(values: Values, count: int, is_filled: bool) -> Values:
 
 @columnwise
 def _filled(values: pa.Array, count: int) -> pa.Array:
-    """Bytes of one length, with zeros at their end."""
+    """Bytes of one length, padded with zeros."""
     filled = pc.binary_slice(pc.binary_join_element_wise(values, b"\0" * count, b""), 0, count)
     return filled.cast(pa.binary(count))
 
 
 @function("plain", TypeFamily.ANY)
 def _plain(values: Values, kind: pa.DataType) -> Values:
-    """An encoded column (dictionary, runs, views) as one of its values' type."""
+    """Decodes a column (dictionary, runs, views) to its value type."""
     if pa.types.is_run_end_encoded(values.type):
         return pc.run_end_decode(values)
     return values.cast(kind)
@@ -138,7 +138,7 @@ def _cast(values: Values, kind: pa.DataType, *, is_strict: bool, is_iso: bool = 
 
 @columnwise
 def _nested(column: pa.Array, kind: pa.DataType, *, is_strict: bool) -> pa.Array:
-    """Arrays item by item, maps by keys and values, rows field by field, whatever the field names."""
+    """Casts arrays item by item, maps by keys and values, rows field by field, ignoring the field names."""
     given, types = column.type, pa.types
     if types.is_map(given) and types.is_map(kind):
         lists = Lists.of(entries_of(column))
@@ -177,7 +177,7 @@ def _from_number(values: Values, kind: pa.DataType, *, is_strict: bool) -> Value
 
 
 def _with_sign(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values:
-    """Integers without a sign, which Java has not, do not wrap around: what does not fit is an error, or null."""
+    """Unsigned integers, which Java lacks, do not wrap around: a value that does not fit is an error, or null."""
     if not is_strict:
         largest = pa.scalar(2 ** (kind.bit_width - 1) - 1, pa.uint64())
         values = pc.if_else(pc.less_equal(pc.cast(values, pa.uint64()), largest), values, pa.scalar(None, values.type))
@@ -185,7 +185,7 @@ def _with_sign(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values:
 
 
 def _without_sign(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values:
-    """The reverse: negative numbers are an error, or null."""
+    """The reverse: a negative number is an error, or null."""
     if not is_strict:
         values = pc.if_else(pc.greater_equal(values, pa.scalar(0, values.type)), values, pa.scalar(None, values.type))
     return pc.cast(values, kind)
@@ -212,13 +212,15 @@ def _hint(kind: pa.DataType) -> str:
 
 
 def _cut(values: Values, kind: pa.DataType) -> Values:
-    """Floats as whole numbers, as Java casts them: toward zero, nan to 0, what is too large to the nearest one."""
+    """Floats as whole numbers, as Java casts them: truncated toward zero, NaN to 0, too large ones to the nearest
+    value.
+    """
     whole = pc.trunc(values)
     try:
         return pc.cast(whole, kind)
     except pa.ArrowInvalid:
         pass
-    if kind.bit_width < 32:  # Java goes through int
+    if kind.bit_width < 32:  # Java casts to int first
         return pc.cast(_cut(values, pa.int32()), kind, safe=False)
     bits = kind.bit_width - pa.types.is_signed_integer(kind)
     low, high = (-(2**bits) if pa.types.is_signed_integer(kind) else 0), 2**bits - 1
@@ -244,7 +246,7 @@ def _to_decimal(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values
 
 
 def _decimals_of_floats(values: Values, kind: pa.DataType) -> Values:
-    """By the digits that Java writes: 0.1 is 0.1, however many digits are wanted. All are finite."""
+    """Uses the digits that Java writes: 0.1 is 0.1 at any scale. All values must be finite."""
     size = pc.abs(values)
     largest = pc.max(size).as_py() if isinstance(size, pa.Array) else size.as_py()
     if largest is not None and largest * 10.0**kind.scale < _DOUBLE_WHOLE_FROM:
@@ -258,7 +260,7 @@ def _decimals_of_floats(values: Values, kind: pa.DataType) -> Values:
 
 @columnwise
 def _decimals_of_small_floats(values: pa.Array, scale: int) -> pa.Array:
-    """Rounded by their digits, as whole numbers of the last digit: 20 times as fast as by way of text."""
+    """Rounds by their digits, as integers in units of the last digit: 20 times as fast as through text."""
     rounded = rounded_doubles(values, pa.array(np.full(len(values), scale)), is_half_up=True)
     units = np.rint(np.asarray(rounded.fill_null(0)) * 10.0**scale).astype(np.int64)
     whole = fixed_width(units, values, pa.int64()).cast(pa.decimal128(_INT64_DIGITS, 0))
@@ -283,5 +285,5 @@ def _from_temporal(values: Values, kind: pa.DataType) -> Values:
     if pa.types.is_timestamp(given) and pa.types.is_date(kind):
         return pc.cast(pc.floor_temporal(values, unit="day"), kind)
     if pa.types.is_timestamp(given) and pa.types.is_timestamp(kind) and kind.unit in _FLOORS:
-        values = pc.floor_temporal(values, unit=_FLOORS[kind.unit])  # Arrow's cast goes toward 1970
+        values = pc.floor_temporal(values, unit=_FLOORS[kind.unit])  # Arrow's cast rounds toward 1970
     return pc.cast(values, kind, safe=False)

@@ -1,4 +1,4 @@
-"""Types that arguments are brought to before a kernel sees them, shared by families of functions."""
+"""Types to which arguments are cast before a kernel is called, shared by families of functions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["alike", "each", "text_where_null"]
 
 
 def alike(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """All to the type that they have in common."""
+    """Casts all arguments to their common type."""
     common = None if are_date_and_timestamp(kinds, constants) else common_type(beside_unsigned(kinds, constants))
     if common is None:
-        raise TypeError("all must be of one type: cast() some of them")
+        raise TypeError("all must have one type: cast() some of them")
     return [common] * len(kinds)
 
 
 def each(*wanted: pa.DataType) -> Coercion:
-    """Argument by argument to these types; the last one repeats."""
+    """Casts each argument to its type in the list; the last type repeats."""
 
     def coerce(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
         return [wanted[min(index, len(wanted) - 1)] for index in range(len(kinds))]
@@ -30,5 +30,5 @@ def each(*wanted: pa.DataType) -> Coercion:
 
 
 def text_where_null(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """Nulls that have no type to strings; others stay."""
+    """Casts untyped nulls to strings; other arguments are unchanged."""
     return [pa.utf8() if pa.types.is_null(kind) else kind for kind in kinds]

@@ -38,7 +38,7 @@ _PYTHON: Final[dict[type, pa.DataType]] = {
     str: pa.utf8(),
     bytes: pa.binary(),
 }
-_FRACTION_UNITS: Final = ("s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns")  # by digits of a fraction
+_FRACTION_UNITS: Final = ("s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns")  # by number of fractional digits
 _UNIT_DIGITS: Final = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _OTHER_NAMES: Final = {
     "large_string": "STRING",
@@ -140,7 +140,7 @@ def _nested(head: str, parts: list[str], name: str) -> pa.DataType:
 
 
 def _divided(inside: str) -> list[str]:
-    """What stands between the commas that are in no brackets."""
+    """The parts between commas that are not in brackets."""
     parts, depth = [""], 0
     for letter in inside:
         depth += (letter in "<(") - (letter in ">)")

@@ -1,4 +1,4 @@
-"""Strings read as other types, and other types written as strings, as Flink's `CAST` does."""
+"""Parses strings as other types and writes other types as strings, like Flink's `CAST`."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["from_text", "to_text"]
 _TRUE: Final = ("t", "true", "y", "yes", "1")
 _FALSE: Final = ("f", "false", "n", "no", "0")
 _DECIMAL: Final = r"^[+-]?([0-9]+\.?[0-9]{0,37}|\.[0-9]{1,37})([eE][+-]?[0-9]{1,2})?$"
-# Without an exponent, or with one that leaves at most 37 digits behind the point.
+# Without an exponent, or with one that leaves at most 37 digits after the point.
 _EXPONENT: Final = r"^[^eE]*$|^[+-]?[0-9]*\.?[0-9]{0,18}[eE](-(0?[0-9]|1[0-8])|\+?[0-9]{1,2})$"
 _WIDE: Final = pa.decimal256(76, DECIMAL_DIGITS_MAX - 1)
 _PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def from_text(values: Values, kind: pa.DataType, *, is_strict: bool, is_iso: bool = False) -> Values:
-    """Strings as another type. What cannot be read raises `ValueError`, or is null where not strict.
+    """Strings as another type. Invalid text raises `ValueError`; it is null if not strict.
 
-    Moments are read as Flink's CAST reads them; `is_iso`: in any form of ISO 8601.
+    Moments are parsed as by Flink's CAST; `is_iso` also accepts any form of ISO 8601.
     """
     if is_text(kind) or is_bytes(kind):
         return pc.cast(values, kind)
@@ -44,8 +44,8 @@ def from_text(values: Values, kind: pa.DataType, *, is_strict: bool, is_iso: boo
 
 
 def to_text(values: Values, kind: pa.DataType) -> Values:
-    """Values as strings: floats as Java writes them, TRUE and FALSE, times in ISO 8601 with a space, local in their
-    zone; bytes as UTF-8, with U+FFFD for what is none."""
+    """Values as strings: floats as Java writes them, TRUE and FALSE, times in ISO 8601 with a space and in the local
+    time of their zone; bytes as UTF-8, with U+FFFD for invalid bytes."""
     given = values.type
     if pa.types.is_boolean(given):
         return pc.if_else(values, pa.scalar("TRUE", kind), pa.scalar("FALSE", kind))
@@ -70,7 +70,7 @@ def _decoded(values: Values, kind: pa.DataType) -> Values:
 
 
 def _read(values: Values, kind: pa.DataType, *, is_iso: bool) -> Values:
-    """The values of those strings that have one; null for the others."""
+    """The values of valid strings; null for the others."""
     if pa.types.is_integer(kind):
         return _within(same_for_all(_core.parse_integers, values), kind)
     if pa.types.is_floating(kind):
@@ -78,7 +78,7 @@ def _read(values: Values, kind: pa.DataType, *, is_iso: bool) -> Values:
     if pa.types.is_boolean(kind):
         return _boolean(values)
     if pa.types.is_decimal(kind):
-        # A letter behind the digits, as of Java's 1d and 1f, does not count, as in Flink.
+        # A letter after the digits, as in Java's 1d and 1f, is ignored, as in Flink.
         return _decimal(pc.replace_substring_regex(pc.utf8_trim_whitespace(values), "([0-9.])[eEdDfF]$", r"\1"), kind)
     if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_timestamp(kind):
         return _moment(pc.utf8_trim_whitespace(values) if is_iso else values, kind, is_iso=is_iso)
@@ -86,7 +86,7 @@ def _read(values: Values, kind: pa.DataType, *, is_iso: bool) -> Values:
 
 
 def _within(numbers: Values, kind: pa.DataType) -> Values:
-    """int64 as a narrower type, null where it does not fit."""
+    """int64 as a narrower type, null if it does not fit."""
     if pa.types.is_int64(kind):
         return numbers
     if pa.types.is_uint64(kind):
@@ -109,12 +109,12 @@ def _boolean(values: Values) -> Values:
 
 
 def _decimal(values: Values, kind: pa.DataType) -> Values:
-    """Digits beyond the scale are rounded; null for too many before the point, and for text that is not a number (in
-    Flink, a single letter is 0)."""
+    """Rounds to the scale; null if there are too many digits before the point or the text is not a number (in Flink, a
+    single letter is 0)."""
     plain = pc.match_substring_regex(values, _DECIMAL)
     numbers = same_for_all(_core.parse_floats, values)
     limit = 10.0 ** (kind.precision - kind.scale)
-    # Of 38 digits before the point, a double cannot tell those that fit: `fitted` does.
+    # For 38 digits before the point, a double is too inexact to decide whether they fit: `fitted` decides.
     fits = pc.and_kleene(plain, pc.less_equal(pc.abs(numbers), limit))
     small_enough = pc.and_kleene(fits, pc.match_substring_regex(values, _EXPONENT))
     return fitted(pc.cast(pc.if_else(small_enough, values, pa.scalar(None, values.type)), _WIDE), kind)

@@ -1,4 +1,4 @@
-"""Which type comes out where types meet: Flink's rules for numbers, strings, dates (`LogicalTypeMerging`)."""
+"""The common type of several: Flink's rules for numbers, strings, dates (`LogicalTypeMerging`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONG_DIGITS: Final = 19
 
 
 def common_type(kinds: Sequence[pa.DataType]) -> pa.DataType | None:
-    """The type that can hold a value of each; None where there is none. The null type fits anything."""
+    """The type that can represent the values of all; None if there is none. The null type is compatible with any."""
     merged: pa.DataType | None = pa.null()
     for kind in kinds:
         merged = None if merged is None else _merged(merged, kind)
@@ -38,10 +38,10 @@ def common_type(kinds: Sequence[pa.DataType]) -> pa.DataType | None:
 
 
 def common_number(left: pa.DataType, right: pa.DataType) -> pa.DataType:
-    """The type of both numbers: double over float over decimal over integers; the wider of two integers.
+    """The common type of two numbers: double before float before decimal before integers; the wider of two integers.
 
-    A decimal and a float make a double; a signed and an unsigned integer make the next wider signed one. Beside an
-    integer of 64 bits without a sign there is none: both become DECIMAL(20, 0), which holds all values of either.
+    A decimal and a float give a double; a signed and an unsigned integer give the next wider signed type. A signed
+    integer and uint64, for which no wider type exists, give DECIMAL(20, 0), which represents all values of either.
     """
     if left.equals(right):
         return left
@@ -73,16 +73,14 @@ def _is_natural(constant: pa.Scalar) -> bool:
 
 
 def decimal_of(kind: pa.DataType) -> pa.DataType:
-    """The decimal type that holds every value of an integer type; a decimal type as it is."""
+    """The decimal type that represents every value of an integer type; a decimal type unchanged."""
     if pa.types.is_decimal(kind):
         return pa.decimal128(min(kind.precision, DECIMAL_DIGITS_MAX), kind.scale)
     return pa.decimal128(_LONG_DIGITS if pa.types.is_int64(kind) else _DIGITS[kind.bit_width], 0)
 
 
 def capped_decimal(precision: int, scale: int) -> pa.DataType:
-    """A decimal with this many digits; above 38, digits after the point are dropped first, down to 6 of them
-    (as Flink).
-    """
+    """A decimal with this many digits. Beyond 38, digits after the point are dropped first, down to 6 (as in Flink)."""
     if precision <= DECIMAL_DIGITS_MAX:
         return pa.decimal128(max(precision, 1), scale)
     whole = precision - scale
@@ -90,13 +88,15 @@ def capped_decimal(precision: int, scale: int) -> pa.DataType:
 
 
 def are_date_and_timestamp(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> bool:
-    """Whether columns of dates meet columns of timestamps, which Flink does not let; constants of either may."""
+    """Whether date columns are combined with timestamp columns, which Flink refuses; constants of either are
+    allowed.
+    """
     columns = [kind for kind, constant in zip(kinds, constants, strict=True) if constant is None]
     return any(map(pa.types.is_date, columns)) and any(map(pa.types.is_timestamp, columns))
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type whose kernels exist: encodings (dictionary, runs, views) taken away."""
+    """The type without encodings (dictionary, runs, views), for which kernels exist."""
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
     if pa.types.is_run_end_encoded(kind):
@@ -150,7 +150,8 @@ def _common_instant(left: pa.DataType, right: pa.DataType) -> pa.DataType:
         left, right = right, left
     if pa.types.is_date(right):
         return left
-    return pa.timestamp(_finer(left.unit, right.unit), left.tz or right.tz)  # without a zone: local time of the other's
+    # without a zone: local time in the other's zone
+    return pa.timestamp(_finer(left.unit, right.unit), left.tz or right.tz)
 
 
 def _finer(left: str, right: str) -> str:
@@ -169,7 +170,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Binary, of any length or of one."""
+    """Binary, of variable or fixed length."""
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 

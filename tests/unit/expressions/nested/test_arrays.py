@@ -60,10 +60,10 @@ def test_slices(start: int, end: int | None, part: list[int]) -> None:
 def test_items_take_the_type_of_the_array() -> None:
     assert values(A.array_append(2), a=[[1]]) == [[1, 2]]
     assert values(A.array_append(2), a=[[1.5]]) == [[1.5, 2.0]]
-    with pytest.raises(TypeMismatchError, match=r"cannot hold an item of type double: cast\(\) one of them"):
+    with pytest.raises(TypeMismatchError, match=r"cannot contain an item of type double: cast\(\) one of them"):
         values(A.array_append(0.5), a=[[1]])
     assert values(array(A, None, 2.5), a=[1]) == [[1.0, None, 2.5]]
-    with pytest.raises(TypeMismatchError, match="cannot hold an item of type string"):
+    with pytest.raises(TypeMismatchError, match="cannot contain an item of type string"):
         values(A.array_append("x"), a=[[1]])
     with pytest.raises(TypeMismatchError, match="one type"):
         values(A.array_union(B), a=[[1]], b=[["x"]])
@@ -147,7 +147,7 @@ def test_maps_that_cannot_be() -> None:
         values(map_(A, 1), a=["k", None])
     with pytest.raises(TypeMismatchError, match="last key has no value"):
         map_("k", 1, "l")
-    with pytest.raises(TypeMismatchError, match="all keys must be of one type"):
+    with pytest.raises(TypeMismatchError, match="all keys must have one type"):
         values(map_("k", 1, 2, 2), a=[0])
 
 
@@ -168,7 +168,7 @@ def test_fields_that_are_not_there() -> None:
         values(A.get(1), a=rows)
     with pytest.raises(TypeMismatchError, match="no field 'z'"):
         values(A.object_update("z", 1), a=rows)
-    with pytest.raises(TypeMismatchError, match="names and values in turn"):
+    with pytest.raises(TypeMismatchError, match="alternating names and values"):
         object_of("T", "x")
     with pytest.raises(TypeMismatchError, match="get"):
         _ = A.flatten

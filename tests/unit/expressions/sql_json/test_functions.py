@@ -221,7 +221,7 @@ def test_json_that_is_put_in_must_be_json() -> None:
 
 
 def test_what_cannot_be_built() -> None:
-    with pytest.raises(TypeMismatchError, match="keys and values in turn"):
+    with pytest.raises(TypeMismatchError, match="alternating keys and values"):
         json_object(JsonOnNull.NULL, "k")
     with pytest.raises(TypeMismatchError, match="must be a constant"):
         json_object(JsonOnNull.NULL, A, 1)
