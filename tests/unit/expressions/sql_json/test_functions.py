@@ -225,7 +225,7 @@ def test_what_cannot_be_built() -> None:
         json_object(JsonOnNull.NULL, "k")
     with pytest.raises(TypeMismatchError, match="must be a constant"):
         json_object(JsonOnNull.NULL, A, 1)
-    with pytest.raises(TypeMismatchError, match="takes a JsonOnNull first"):
+    with pytest.raises(TypeMismatchError, match="is a JsonOnNull"):
         json_array_agg("NULL", A)  # type: ignore[arg-type]  # as a user may write it
-    with pytest.raises(TypeMismatchError, match="takes a JsonOnNull first"):
+    with pytest.raises(TypeMismatchError, match="is a JsonOnNull"):
         json_object_agg(A, "k", A)
