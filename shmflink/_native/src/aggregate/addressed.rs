@@ -135,6 +135,7 @@ impl Table {
     /// Adds all groups of a table, row by row; requires that both tables are entirely in rows.
     fn absorb_rows(&mut self, other: &Self) -> Result<(), TableError> {
         let (words, stride) = (self.keyed.keys.words, self.keyed.stride());
+        self.keyed.number_groups()?;
         let nothing = KeyBatch::default();
         let mut run = std::mem::take(&mut self.keyed.run);
         for start in (0..other.keyed.groups).step_by(RUN_ROWS) {

@@ -139,7 +139,7 @@ impl FrozenRows {
     }
 
     fn key_columns(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
-        let (base, stride, words) = (self.shadow.rows(), self.stride, self.keys.words);
+        let (base, stride, words) = (self.shadow.rows(), self.stride, self.keys.row_words());
         // SAFETY: the shadow holds the row of each group, which begins with the words of its key.
         self.keys.arrays(groups, |group| unsafe {
             std::slice::from_raw_parts(base.add(group as usize * stride).cast::<u64>(), words)

@@ -99,7 +99,7 @@ impl Table {
     pub fn replace(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), TableError> {
         let groups = self.lookup(&columns[..self.keyed.keys.len()], rows)?;
         self.keyed.history.touch(&groups, self.keyed.groups);
-        let (words, stride) = (self.keyed.keys.words, self.keyed.stride());
+        let (words, stride) = (self.keyed.keys.row_words(), self.keyed.stride());
         for group in &groups {
             let row = self
                 .keyed

@@ -227,7 +227,11 @@ impl Table {
         for start in (0..rows).step_by(RUN_ROWS) {
             let len = RUN_ROWS.min(rows - start);
             let before = self.keyed.groups;
-            self.keyed.find(&keys, start, len)?;
+            if self.aggregates.is_empty() {
+                self.keyed.add_keys(&keys, start, len)?;
+            } else {
+                self.keyed.find(&keys, start, len)?;
+            }
             self.touch_found(before);
             let slots = Slots {
                 rows: &self.keyed.addresses,

@@ -26,12 +26,6 @@ impl<T: Copy + Default> Chunks<T> {
         chunk.get(index % CHUNK_ITEMS).copied().filter(|_| index < self.len())
     }
 
-    #[inline]
-    pub fn prefetch(&self, index: usize) {
-        let chunk = self.full.get(index / CHUNK_ITEMS).map_or(&self.last, AsRef::as_ref);
-        prefetch(chunk.as_ptr().wrapping_add(index % CHUNK_ITEMS).cast());
-    }
-
     /// Stores an item at `index`, filling the gap before it with default items.
     pub fn push_at(&mut self, index: usize, item: T) {
         while self.len() < index {

@@ -68,7 +68,7 @@ impl Entries {
     }
 
     #[inline(always)]
-    fn entry(self, place: usize) -> u64 {
+    pub fn entry(self, place: usize) -> u64 {
         debug_assert!(place <= self.mask);
         // SAFETY: `place < capacity`, and the pages hold `capacity` entries.
         unsafe { self.entries.add(place).read() }
@@ -155,7 +155,13 @@ impl Index {
     /// Writes `group` to the free place at which a search ended.
     #[inline(always)]
     pub fn claim(&mut self, place: usize, hash: u64, group: u32) {
-        self.entries().write(place, hash >> 32 << 32 | u64::from(group));
+        self.claim_whole(place, hash >> 32 << 32 | u64::from(group));
+    }
+
+    /// Writes a whole entry to a free place. Its highest bits must be those of the place where the search began.
+    #[inline(always)]
+    pub fn claim_whole(&mut self, place: usize, entry: u64) {
+        self.entries().write(place, entry);
         self.groups += 1;
     }
 }

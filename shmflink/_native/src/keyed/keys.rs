@@ -5,7 +5,8 @@
 //! floats                          1 word: the bits; -0.0 as 0.0, one NaN
 //! decimal128 | decimal256         2 | 4 words;  month-day-nano interval 2
 //! strings, binary                 2 words: up to 15 bytes inline, with the length in the highest byte;
-//!                                 longer: hash, then 0xff << 56 | length; the bytes are in the column's heap
+//!                                 longer: hash, then 0xff << 56 | length; the bytes are in the column's heap, and where
+//!                                 they are is another word of the row of the group, behind the words of all columns
 //! lists, structs                  as binary, in the comparable form of `arrow-row`
 //! null                            zeros, and the column's bit in the null mask of the group
 //! ```
@@ -32,14 +33,20 @@ struct KeyColumn {
     kind: KeyEncoding,
     offset: usize,
     heap: Heap,
-    /// Where in the heap the bytes of a group are; extended when a group first has a long key.
-    places: Chunks<u64>,
+    /// The word of a group's row that says where in the heap its bytes are.
+    place: usize,
 }
 
 impl KeyColumn {
-    fn long(&self, words: &[u64], group: usize) -> &[u8] {
-        let place = self.places.get(group).expect("a place for each long key");
+    fn long(&self, place: u64, words: &[u64]) -> &[u8] {
         self.heap.get(place, (words[1] & LENGTH_MASK) as usize)
+    }
+
+    /// Where the long key of the group with this row is.
+    #[inline(always)]
+    fn place_in(&self, row: *const u8) -> u64 {
+        // SAFETY: the row of a group holds `row_words()` words.
+        unsafe { row.cast::<u64>().add(self.place).read() }
     }
 
     fn has_bytes(&self) -> bool {
@@ -52,15 +59,12 @@ impl KeyColumn {
         let at = row * run.words_of_key + self.offset;
         Some(&run.words[at..at + 2]).filter(|words| words[1] & LONG == LONG)
     }
-
-    fn keep(&mut self, bytes: &[u8], group: usize) {
-        self.places.push_at(group, self.heap.push(bytes));
-    }
 }
 
 /// The keys of a table.
 pub struct Keys {
     columns: Vec<KeyColumn>,
+    /// Words that are compared.
     pub words: usize,
     masks: Chunks<u64>,
     has_nulls: bool,
@@ -79,9 +83,13 @@ impl Keys {
                 kind,
                 offset,
                 heap: Heap::default(),
-                places: Chunks::default(),
+                place: 0,
             });
         }
+        let with_bytes = columns.iter_mut().filter(|column: &&mut KeyColumn| column.has_bytes());
+        with_bytes
+            .enumerate()
+            .for_each(|(number, column)| column.place = words + number);
         if columns.len() > COLUMNS_MAX {
             return Err(TableError::Unfit(format!(
                 "{} key columns; an aggregate takes {COLUMNS_MAX}",
@@ -103,7 +111,6 @@ impl Keys {
             data_type: column.data_type.clone(),
             kind: KeyEncoding::of(&column.data_type).expect("a type that was a key before"),
             heap: column.heap.clone(),
-            places: column.places.clone(),
             ..*column
         });
         Self {
@@ -117,8 +124,13 @@ impl Keys {
         self.columns.len()
     }
 
+    /// Words in the row of a group: those that are compared, then a place for each column that may have long keys.
+    pub fn row_words(&self) -> usize {
+        self.words + self.columns.iter().filter(|column| column.has_bytes()).count()
+    }
+
     pub fn bytes(&self) -> usize {
-        let heaps = self.columns.iter().map(|c| c.heap.bytes() + c.places.bytes());
+        let heaps = self.columns.iter().map(|column| column.heap.bytes());
         self.masks.bytes() + heaps.sum::<usize>()
     }
 
@@ -127,7 +139,6 @@ impl Keys {
         self.masks.clear();
         for column in &mut self.columns {
             column.heap.clear();
-            column.places.clear();
         }
     }
 
@@ -185,25 +196,25 @@ impl Keys {
         }
     }
 
-    /// Stores what the row of a new group does not hold itself. Groups must be stored in order.
+    /// Stores what the words of a new group do not hold, and where, in its row `kept`. Groups must be stored in order.
     #[inline]
-    pub fn keep(&mut self, batch: &KeyBatch, run: &Run, row: usize, group: usize) {
+    pub fn keep(&mut self, batch: &KeyBatch, run: &Run, row: usize, group: u32, kept: &mut [u64]) {
         if self.has_nulls {
             let mask = if run.has_nulls { run.masks[row] } else { 0 };
-            self.masks.push_at(group, mask);
+            self.masks.push_at(group as usize, mask);
         }
         if run.has_long {
             for (column, incoming) in self.columns.iter_mut().zip(&batch.columns) {
                 if column.has_bytes() && column.long_words(run, row).is_some() {
-                    column.keep(incoming.bytes_at(run.start + row), group);
+                    kept[column.place] = column.heap.push(incoming.bytes_at(run.start + row));
                 }
             }
         }
     }
 
     /// Whether a group whose words equal a row's also has the same nulls and long keys.
-    pub fn is_same(&self, batch: &KeyBatch, run: &Run, row: usize, group: usize) -> bool {
-        let kept = self.masks.get(group).unwrap_or(0);
+    pub fn is_same(&self, batch: &KeyBatch, run: &Run, row: usize, (group, kept_row): (u32, *const u8)) -> bool {
+        let kept = self.masks.get(group as usize).unwrap_or(0);
         let mask = if run.has_nulls { run.masks[row] } else { 0 };
         if kept != mask {
             return false;
@@ -215,25 +226,25 @@ impl Keys {
             let words = Some(column).filter(|column| column.has_bytes());
             words
                 .and_then(|column| column.long_words(run, row))
-                .is_none_or(|words| is_same_long(column.long(words, group), incoming.bytes_at(run.start + row)))
+                .is_none_or(|words| {
+                    let kept = column.long(column.place_in(kept_row), words);
+                    is_same_long(kept, incoming.bytes_at(run.start + row))
+                })
         })
     }
 
-    /// Prefetches the long keys of the groups with which the rows of a run will be compared: first where the bytes of
-    /// all of them are, then the bytes.
-    pub fn prefetch_long(&self, run: &Run, groups: &[u32]) {
+    /// Prefetches the long keys of the groups, by their rows, with which the rows of a run will be compared.
+    pub fn prefetch_long(&self, run: &Run, addresses: &[*mut u8]) {
         for column in self.columns.iter().filter(|column| column.has_bytes()) {
-            let long = |(row, group): (usize, &u32)| column.long_words(run, row).map(|_| *group as usize);
-            for group in groups.iter().enumerate().filter_map(long) {
-                column.places.prefetch(group);
-            }
-            for group in groups.iter().enumerate().filter_map(long) {
-                column.heap.prefetch(column.places.get(group).unwrap_or_default());
+            for (row, address) in addresses.iter().enumerate() {
+                if column.long_words(run, row).is_some() {
+                    column.heap.prefetch(column.place_in(*address));
+                }
             }
         }
     }
 
-    /// The key columns of these groups; `words_of(group)` returns the first words of its row.
+    /// The key columns of these groups; `words_of(group)` returns the first `row_words()` words of its row.
     pub fn arrays<'a>(
         &self,
         groups: &[u32],
@@ -243,7 +254,7 @@ impl Keys {
         columns
             .map(|(index, column)| {
                 let nulls = self.nulls_of(groups, index);
-                self.array(column, groups, nulls, move |group| &words_of(group)[column.offset..])
+                self.array(column, groups, nulls, words_of)
             })
             .collect()
     }
@@ -265,8 +276,9 @@ impl Keys {
         column: &KeyColumn,
         groups: &[u32],
         nulls: Option<NullBuffer>,
-        words_of: impl Fn(u32) -> &'a [u64],
+        row_of: impl Fn(u32) -> &'a [u64],
     ) -> Result<ArrayRef, TableError> {
+        let words_of = |group| &row_of(group)[column.offset..];
         let fixed = |bytes: Buffer| {
             let builder = ArrayDataBuilder::new(column.data_type.clone());
             let builder = builder.len(groups.len()).add_buffer(bytes).nulls(nulls.clone());
@@ -300,7 +312,7 @@ impl Keys {
                     .collect();
                 fixed(Buffer::from_vec(words))
             }
-            KeyEncoding::Bytes | KeyEncoding::Encoded(_) => bytes_array(column, groups, nulls, words_of)?,
+            KeyEncoding::Bytes | KeyEncoding::Encoded(_) => bytes_array(column, groups, nulls, row_of)?,
         })
     }
 }
@@ -309,7 +321,7 @@ fn bytes_array<'a>(
     column: &KeyColumn,
     groups: &[u32],
     nulls: Option<NullBuffer>,
-    words_of: impl Fn(u32) -> &'a [u64],
+    row_of: impl Fn(u32) -> &'a [u64],
 ) -> Result<ArrayRef, TableError> {
     let (mut data, mut ends) = (
         Vec::with_capacity(groups.len() * 16),
@@ -317,9 +329,10 @@ fn bytes_array<'a>(
     );
     ends.push(0_i64);
     for group in groups {
-        let words = words_of(*group);
+        let row = row_of(*group);
+        let words = &row[column.offset..];
         if words[1] & LONG == LONG {
-            data.extend_from_slice(column.long(words, *group as usize));
+            data.extend_from_slice(column.long(row[column.place], words));
         } else {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&words[0].to_le_bytes());

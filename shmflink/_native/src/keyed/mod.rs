@@ -6,6 +6,7 @@
 //! encode.rs     key columns of a batch to words and hashes    plain.rs    columns without dictionaries
 //! memory.rs     growable huge pages                           chunks.rs   what is only appended to
 //! shadow.rs     rows as they were, while the table goes on    marks.rs    groups that changed since a checkpoint
+//! key_set.rs    distinct keys of one word, without numbers
 //! ledger.rs     which changes were saved                      changed.rs  groups that changed since they were asked for
 //! ```
 //! Knows nothing of aggregates: the words after those of a key belong to the table's user.
@@ -14,6 +15,7 @@ pub mod changed;
 pub mod chunks;
 pub mod encode;
 pub mod index;
+pub mod key_set;
 pub mod keys;
 pub mod ledger;
 pub mod marks;

@@ -1,7 +1,7 @@
 //! The rows of a table by key: maps rows of a batch to groups, some rows at a time, so that cache misses overlap.
 //!
 //! ```text
-//! a row of the table    key words | words of the table's user
+//! a row of the table    key words | where long keys are | words of the table's user
 //! ```
 
 use arrow_array::ArrayRef;
@@ -27,6 +27,9 @@ pub const NO_GROUP: u32 = u32::MAX;
 pub struct KeyedRows {
     pub keys: Keys,
     pub index: Index,
+    /// The index is one of `key_set.rs`; whether its only key that has no entry is in it.
+    pub(super) is_set: bool,
+    pub(super) has_unmixed: bool,
     /// Must drop before `rows` (fields drop in declaration order): a reader of a shadow may still copy chunks of them.
     pub history: History,
     pub rows: Pages,
@@ -45,7 +48,7 @@ unsafe impl Send for KeyedRows {}
 impl KeyedRows {
     /// Without groups. The table's user completes `template` before the first group.
     pub fn new(keys: Keys) -> Self {
-        let template = vec![0; keys.words];
+        let template = vec![0; keys.row_words()];
         Self::of(keys, Pages::new(), template, 0)
     }
 
@@ -58,6 +61,8 @@ impl KeyedRows {
         Self {
             keys,
             index: Index::new(),
+            is_set: false,
+            has_unmixed: false,
             history: History::default(),
             rows,
             template,
@@ -83,6 +88,7 @@ impl KeyedRows {
         self.history.end();
         self.rows.clear(0, kept_bytes); // a new group writes its whole row
         self.index.clear();
+        (self.is_set, self.has_unmixed) = (false, false);
         self.keys.clear();
         self.groups = 0;
     }
@@ -96,6 +102,7 @@ impl KeyedRows {
         // SAFETY: both row areas hold at least this many bytes.
         unsafe { std::ptr::copy_nonoverlapping(other.rows.address(), self.rows.address(), bytes) };
         self.index.copy_from(&other.index)?;
+        (self.is_set, self.has_unmixed) = (other.is_set, other.has_unmixed);
         self.groups = other.groups;
         if let Some(marks) = &mut self.history.marks {
             marks.mark_range(0..self.groups);
@@ -153,6 +160,7 @@ impl KeyedRows {
         if self.groups == 0 {
             return Ok(found);
         }
+        self.number_groups()?;
         let batch = self.key_batch(keys)?;
         let mut run = Run::default();
         for start in (0..rows).step_by(RUN_ROWS) {
@@ -170,6 +178,7 @@ impl KeyedRows {
             return Ok(vec![NO_GROUP; rows]);
         }
         let batch = self.key_batch(keys)?;
+        debug_assert!(!self.is_set, "a table that is searched without being changed");
         let is_large = self.index.bytes() + self.groups * self.stride() > PREFETCH_BYTES;
         let (mut found, mut run) = (Vec::with_capacity(rows), Run::default());
         for start in (0..rows).step_by(RUN_ROWS) {
@@ -180,6 +189,8 @@ impl KeyedRows {
                 (1, true) => self.existing_run::<1, true>(&batch, &run, &mut found),
                 (2, false) => self.existing_run::<2, false>(&batch, &run, &mut found),
                 (2, true) => self.existing_run::<2, true>(&batch, &run, &mut found),
+                (3, false) => self.existing_run::<3, false>(&batch, &run, &mut found),
+                (3, true) => self.existing_run::<3, true>(&batch, &run, &mut found),
                 (_, false) => self.existing_run::<0, false>(&batch, &run, &mut found),
                 (_, true) => self.existing_run::<0, true>(&batch, &run, &mut found),
             }
@@ -224,7 +235,7 @@ impl KeyedRows {
         let (entries, hash) = (self.index.entries(), run.hash::<0>(row));
         let mut place = entries.place(hash);
         while let Some(id) = entries.next(&mut place, hash) {
-            if self.has_words::<0>(self.address(id), run, row) && self.keys.is_same(batch, run, row, id as usize) {
+            if self.has_words::<0>(self.address(id), run, row) && self.keys.is_same(batch, run, row, (id, self.address(id))) {
                 return Some(id);
             }
             place = entries.after(place);
@@ -239,7 +250,7 @@ impl KeyedRows {
 
     /// The key columns of these groups.
     pub fn key_columns(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
-        let (base, stride, words) = (self.rows.address(), self.stride(), self.keys.words);
+        let (base, stride, words) = (self.rows.address(), self.stride(), self.keys.row_words());
         // SAFETY: the row of each group begins with the words of its key.
         self.keys.arrays(groups, |group| unsafe {
             std::slice::from_raw_parts(base.add(group as usize * stride).cast::<u64>(), words)
@@ -254,6 +265,13 @@ impl KeyedRows {
         }
         let mut run = std::mem::take(&mut self.run);
         self.keys.encode(batch, start, len, &mut run);
+        self.find_in(batch, run)
+    }
+
+    /// Like `find`, for a run that was taken from `self` and encoded.
+    pub(super) fn find_in(&mut self, batch: &KeyBatch, run: Run) -> Result<(), TableError> {
+        self.number_groups()?;
+        let len = run.len;
         let room = self.make_room(len);
         self.ids.resize(len, 0);
         self.addresses.resize(len, std::ptr::null_mut());
@@ -264,7 +282,7 @@ impl KeyedRows {
         room
     }
 
-    /// Like `find`, for encoded keys. Requires that room was made.
+    /// Like `find`, for encoded keys. Requires that groups are numbered and that room was made.
     pub fn find_encoded(&mut self, batch: &KeyBatch, run: &Run) {
         let is_large = self.index.bytes() + self.groups * self.stride() > PREFETCH_BYTES;
         match (self.keys.words, is_large) {
@@ -326,7 +344,7 @@ impl KeyedRows {
             }
         }
         if IS_LARGE && run.has_long {
-            self.keys.prefetch_long(run, ids_out);
+            self.keys.prefetch_long(run, addresses_out);
         }
         for row in 0..if IS_LARGE { run.len } else { 0 } {
             if !self.is_key_of::<WORDS>(batch, run, row, ids_out[row], addresses_out[row], is_plain) {
@@ -347,7 +365,7 @@ impl KeyedRows {
         address: *const u8,
         is_plain: bool,
     ) -> bool {
-        self.has_words::<WORDS>(address, run, row) && (is_plain || self.keys.is_same(batch, run, row, id as usize))
+        self.has_words::<WORDS>(address, run, row) && (is_plain || self.keys.is_same(batch, run, row, (id, address)))
     }
 
     /// For a row whose first candidate has another key with the same upper half of the hash.
@@ -357,7 +375,7 @@ impl KeyedRows {
         let (entries, hash) = (self.index.entries(), run.hash::<WORDS>(row));
         let mut place = entries.place(hash);
         while let Some(id) = entries.next(&mut place, hash) {
-            if self.has_words::<WORDS>(self.address(id), run, row) && self.keys.is_same(batch, run, row, id as usize) {
+            if self.has_words::<WORDS>(self.address(id), run, row) && self.keys.is_same(batch, run, row, (id, self.address(id))) {
                 return id;
             }
             place = entries.after(place);
@@ -395,7 +413,7 @@ impl KeyedRows {
         kept[..words].copy_from_slice(&run.words[row * words..(row + 1) * words]);
         kept[words..].copy_from_slice(&self.template[words..]);
         if !self.keys.is_plain() {
-            self.keys.keep(batch, run, row, id as usize);
+            self.keys.keep(batch, run, row, id, kept);
         }
         self.groups += 1;
         self.index.claim(place, hash, id);
