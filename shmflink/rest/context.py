@@ -11,6 +11,7 @@ from shmflink.rest.cancellations import Cancellations
 from shmflink.rest.control import Control
 from shmflink.rest.errors import job_not_found, not_found
 from shmflink.rest.operations import Operations
+from shmflink.rest.rendered import Rendered
 from shmflink.rest.settings import RestSettings
 from shmflink.rest.snapshots import JobSnapshot, Snapshots, UnknownJobError, VertexSample
 from shmflink.rest.views.vertices import vertex_id
@@ -31,6 +32,7 @@ class Context:
     disposals: Operations
     cancellations: Cancellations
     clock: Clock
+    rendered: Rendered
     host: str
     base_url: str
 

@@ -21,6 +21,7 @@ from shmflink.rest.context import Context
 from shmflink.rest.control import Control
 from shmflink.rest.dashboard import Dashboard
 from shmflink.rest.operations import Operations
+from shmflink.rest.rendered import Rendered
 from shmflink.rest.settings import RestSettings
 from shmflink.rest.snapshots import Snapshots
 
@@ -82,6 +83,7 @@ async def _serve(
         Operations(SYSTEM_CLOCK, settings.store_ms),
         Cancellations(control, SYSTEM_CLOCK),
         SYSTEM_CLOCK,
+        Rendered(),
         socket.gethostname(),
         url,
     )

@@ -1,7 +1,9 @@
 """What the JobManager said last, and when it is asked again: the bound on what any number of HTTP requests cost it.
 
-Requests for the same thing that come while it is asked share one answer. What was read stays valid for a moment, which
-is shorter than what Flink's own REST server keeps an execution graph for (`web.refresh-interval`, 3 s).
+Requests for the same thing that come while it is asked share one answer. What was read stays valid for a moment. For a
+moment more it is still answered with, while the JobManager is asked in the background: no request of many waits for
+that. Both together are shorter than what Flink's own REST server keeps an execution graph for (`web.refresh-interval`,
+3 s).
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ _JOBS_AGE_MS: Final = 100
 _JOB_AGE_MS: Final = 500
 _VERTEX_AGE_MS: Final = 1_000
 _NO_AGE: Final = -1  # what is kept does not do
+_STALE_MS: Final = 500  # beyond its age
 _KEPT_MAX: Final = 1_000  # answers; the ones that nobody asked for longest go first
 _RATE_WINDOW_MS: Final = 60_000  # an older sample says nothing about the rate of today (Flink's meters: one minute)
 
@@ -89,7 +92,8 @@ class Snapshots:
         return await self._get(ReadCluster(), _JOBS_AGE_MS, lambda: self._control.read(ReadCluster(), ClusterRead))
 
     async def jobs(self) -> JobsRead:
-        return await self._get(ReadJobs(), _JOBS_AGE_MS, lambda: self._control.read(ReadJobs(), JobsRead))
+        """Never stale: clients that have just submitted or canceled a job ask for it."""
+        return await self._get(ReadJobs(), _JOBS_AGE_MS, lambda: self._control.read(ReadJobs(), JobsRead), stale_ms=0)
 
     async def job(self, job_id: JobId) -> JobRead:
         """UnknownJobError if there is no such job."""
@@ -133,19 +137,33 @@ class Snapshots:
             return VertexSample(read, now_ms)
         return VertexSample(read, now_ms, kept.value.read, kept.value.at_ms)
 
-    async def _get(self, key: object, age_ms: int, read: Callable[[], Awaitable[_Found]]) -> _Found:
+    async def _get(
+        self, key: object, age_ms: int, read: Callable[[], Awaitable[_Found]], *, stale_ms: int = _STALE_MS
+    ) -> _Found:
         kept = self._kept.get(key)
-        if kept is not None and self._clock.monotonic_ns() // 1_000_000 - kept.at_ms <= age_ms:
-            self._kept.move_to_end(key)
-            found: _Found = kept.value
-            return found
+        old_ms = 0 if kept is None else self._clock.monotonic_ns() // 1_000_000 - kept.at_ms
+        if kept is None or age_ms == _NO_AGE or old_ms > age_ms + stale_ms:
+            shared: _Found = await asyncio.shield(self._reading(key, read))  # a client that leaves takes it from nobody
+            return shared
+        if old_ms > age_ms:
+            self._reading(key, read)
+        self._kept.move_to_end(key)
+        found: _Found = kept.value
+        return found
+
+    def _reading(self, key: object, read: Callable[[], Awaitable[_Found]]) -> asyncio.Task[_Found]:
+        """The one that is under way, or a new one."""
         task = self._under_way.get(key)
         if task is None:
             task = asyncio.ensure_future(self._read(key, read))
             self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
-        shared: _Found = await asyncio.shield(task)  # a client that leaves takes the answer from nobody
-        return shared
+            task.add_done_callback(lambda done: self._over(key, done))
+        return task
+
+    def _over(self, key: object, done: asyncio.Task[Any]) -> None:
+        self._under_way.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # nobody may wait for it
 
     async def _read(self, key: object, read: Callable[[], Awaitable[_Found]]) -> _Found:
         try:

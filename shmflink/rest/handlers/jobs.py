@@ -33,7 +33,8 @@ async def _overview(call: Call) -> Answer:
 
 
 async def _detail(call: Call) -> Answer:
-    return Answer(view.job_detail(await call.context.whole_job(call.job_id)))
+    snapshot = await call.context.whole_job(call.job_id)
+    return Answer(call.context.rendered.of(call.job_id, snapshot, view.job_detail))
 
 
 async def _status(call: Call) -> Answer:

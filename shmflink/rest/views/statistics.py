@@ -50,8 +50,9 @@ def aggregate(values: Sequence[int]) -> Json:
 
 
 def skew(values: Sequence[float]) -> float:
-    """Mean absolute deviation from the mean, in percent of the mean; at most 100 (Flink: FLIP-418)."""
+    """The coefficient of variation in percent, at most 100 (Flink: FLIP-418)."""
     mean = sum(values) / len(values) if values else 0.0
     if mean == 0:
         return 0.0
-    return min(sum(abs(value - mean) for value in values) / len(values) / mean * 100, 100.0)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    return min(deviation / abs(mean) * 100, 100.0)

@@ -30,7 +30,7 @@ from shmflink.checkpoint.events import (
     Tick,
 )
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID, KeyedStateHandle, OperatorSubtaskState, StateFile
-from shmflink.checkpoint.history import CheckpointCounts, CheckpointState
+from shmflink.checkpoint.history import AcknowledgedTask, CheckpointCounts, CheckpointState
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.elements import BARRIER_ALIGNED, BARRIER_SAVEPOINT, BARRIER_UNALIGNED
 from shmflink.core.ids import SubtaskId
@@ -81,6 +81,10 @@ def test_from_trigger_to_completion():
     assert (record.state, record.path, record.duration_ms) == (CheckpointState.COMPLETED, "/c/chk-1", 300)
     assert (record.bytes_written, record.bytes_all, record.acknowledged, record.subtasks) == (100, 300, 2, 2)
     assert (record.sync_ns_max, record.async_ns_max, record.alignment_ns_max) == (5, 7, 9)
+    assert record.tasks == (
+        AcknowledgedTask(A, 1100, 100, 300, 0, 5, 7, 9),
+        AcknowledgedTask(B, 1200, 0, 0, 0, 0, 0, 0),
+    )
     assert story.coordinator.reports.last_completed is record
     assert story.coordinator.reports.counts == CheckpointCounts(triggered=1, completed=1)
     assert story.coordinator.next_deadline_ms() == 2000

@@ -37,6 +37,16 @@ from shmflink.rpc.control_messages import (
     TriggerSavepoint,
 )
 from shmflink.rpc.messages import CancelJob, CheckpointSummary, Failure, Shutdown
+from shmflink.rpc.read_messages import (
+    ClusterRead,
+    JobsRead,
+    JobSummary,
+    ReadCluster,
+    ReadJob,
+    ReadJobs,
+    ReadVertex,
+    VertexRead,
+)
 from shmflink.rpc.runtime_folder import connect
 from shmflink.rpc.states import JobState
 
@@ -65,6 +75,9 @@ class FakeCluster:
             return "8 is the most"
         self.slots += slots
         return ""
+
+    def read(self) -> ClusterRead:
+        return ClusterRead(77, "team", self.slots, 1, {"cluster.name": "team"}, ())
 
     def stop(self) -> str:
         return ""
@@ -108,6 +121,13 @@ class FakeControl:
 
     def waits_for(self, job_id: JobId) -> list[str]:
         return [f"'{self.all[job_id].name}' waits"] if job_id in self.all else []
+
+    def read(self, request: Any) -> JobsRead | VertexRead | RequestFailed:
+        if isinstance(request, ReadJobs):
+            return JobsRead(tuple(JobSummary(one, False, {}, {"RUNNING": 2}) for one in self.all.values()))
+        if request.job_id in self.all and isinstance(request, ReadVertex):
+            return VertexRead(request.job_id, request.vertex, JobState.RUNNING, ())
+        return RequestFailed(request.job_id, "UsageError", f"the JobManager has no job {request.job_id}")
 
     def jobs_that_fail(self, *_: Any) -> None:
         raise ZeroDivisionError("a bug")
@@ -163,6 +183,15 @@ def test_jobs_are_listed_with_their_jobmanager(served):
         ("beta", 77, served.socket.path),
     ]
     assert found.jobs[0].overview == served.control.all[A]
+
+
+def test_who_looks_at_the_cluster_is_answered(served):
+    assert served.ask(ReadCluster()) == ClusterRead(77, "team", 4, 1, {"cluster.name": "team"}, ())
+    assert [one.overview.name for one in served.ask(ReadJobs()).jobs] == ["alpha", "beta"]
+    assert served.ask(ReadVertex(A, 1)) == VertexRead(A, 1, JobState.RUNNING, ())
+    with pytest.raises(RequestFailedError, match="has no job c"):
+        served.ask(ReadJob(JobId("c" * 32)))
+    assert served.control.asked == []
 
 
 def test_a_savepoint_is_answered_with_its_path(served):

@@ -17,6 +17,7 @@ from shmflink.errors import RequestFailedError
 from shmflink.rest.cancellations import Cancellations
 from shmflink.rest.context import Context
 from shmflink.rest.operations import Operations
+from shmflink.rest.rendered import Rendered
 from shmflink.rest.settings import RestSettings
 from shmflink.rest.snapshots import Snapshots
 from shmflink.rpc import control_messages as control
@@ -201,6 +202,7 @@ class Server:
             Operations(clock, store_ms),
             Cancellations(link, clock),
             clock,
+            Rendered(),
             "host-1",
             "http://localhost:8081",
         )

@@ -45,6 +45,21 @@ def test_a_moment_later_the_jobmanager_is_asked_again() -> None:
     assert asyncio.run(story()) == [1, 1, 2]
 
 
+def test_what_is_a_little_old_is_answered_with_while_the_jobmanager_is_asked() -> None:
+    async def story() -> list[tuple[str, int]]:
+        snapshots, jobmanager, clock = made()
+        seen = []
+        for step_ms in (0, 501, 0, 1001):
+            clock.ms += step_ms
+            read = await snapshots.job(RUNNING)
+            seen.append((read.summary.overview.state.value, len(jobmanager.asked)))
+            await asyncio.sleep(0)
+            jobmanager.states[RUNNING] = JobState.FAILED
+        return seen
+
+    assert asyncio.run(story()) == [("RUNNING", 1), ("RUNNING", 1), ("FAILED", 2), ("FAILED", 3)]
+
+
 def test_a_client_that_leaves_takes_the_answer_from_nobody() -> None:
     async def story() -> int:
         snapshots, jobmanager, _ = made()
@@ -62,7 +77,7 @@ def test_the_tasks_of_a_job_that_has_ended_do_not_run() -> None:
         snapshots, jobmanager, clock = made()
         await snapshots.whole_job(RUNNING)
         jobmanager.states[RUNNING] = JobState.FINISHED
-        clock.ms += 501  # the job is read again, its vertices would not be
+        clock.ms += 1001  # the job is read again, its vertices would not be
         job = await snapshots.whole_job(RUNNING)
         return {task.summary.state.value for sample in job.vertices for task in sample.read.tasks}
 
