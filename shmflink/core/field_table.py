@@ -1,16 +1,17 @@
-"""The fields of a dataclass as a table: what fills its first instances, and hashes them, without compiling anything.
+"""The fields of a dataclass as a table: what fills its first instances, and hashes them, and what compiles `__init__`.
 
 `lazy_dataclass` makes the tables. They know plain fields only: what is wrong or unusual is the standard library's.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["FieldTable", "Parameter", "bound", "hash_of", "is_sound", "match_args", "parameter_of"]
+__all__ = ["FieldTable", "Parameter", "bound", "hash_of", "init_of", "is_sound", "match_args", "parameter_of"]
 
 
 class Parameter(NamedTuple):
@@ -92,3 +93,50 @@ def hash_of(table: FieldTable) -> Callable[[Any], int]:
         values = attrgetter(*names)
         return lambda self: hash(values(self))
     return lambda self: hash(tuple([getattr(self, name) for name in names]))
+
+
+class _Made:
+    """The default of a parameter whose value a factory makes."""
+
+    def __repr__(self) -> str:
+        return "<factory>"
+
+
+def init_of(cls: type, table: FieldTable, *, is_frozen: bool) -> Any:
+    """The `__init__` that the standard library would compile."""
+    scope: dict[str, Any] = {"_set": object.__setattr__, "_made": _Made()}
+    own = "_self" if "self" in table else "self"
+    assign = "_set({}, {!r}, {})" if is_frozen else "{}.{} = {}"
+    values = {name: _value(name, field, scope) for name, field in table.items()}
+    lines = [assign.format(own, name, value) for name, value in values.items() if value is not None]
+    if hasattr(cls, "__post_init__"):
+        lines.append(f"{own}.__post_init__()")
+    positional = [_declared(name, field) for name, field in table.items() if field.is_given and not field.is_named]
+    named = [_declared(name, field) for name, field in table.items() if field.is_given and field.is_named]
+    parameters = ", ".join([own, *positional, *(["*", *named] if named else [])])
+    exec(f"def __init__({parameters}):\n " + "\n ".join(lines or ["pass"]), scope)  # noqa: S102 - as dataclasses does
+    made = scope["__init__"]
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    made.__module__ = cls.__module__
+    texts = {name: text for base in reversed(cls.__mro__) for name, text in inspect.get_annotations(base).items()}
+    made.__annotations__ = {**{name: texts[name] for name, field in table.items() if field.is_given}, "return": None}
+    return made
+
+
+def _declared(name: str, field: Parameter) -> str:
+    """Its default is in the scope of the function, if it has one."""
+    if field.default is not MISSING:
+        return f"{name}=_default_{name}"
+    return name if field.factory is MISSING else f"{name}=_made"
+
+
+def _value(name: str, field: Parameter, scope: dict[str, Any]) -> str | None:
+    """What `__init__` sets the field to; None if it leaves that to `__post_init__`."""
+    if field.default is not MISSING:
+        scope[f"_default_{name}"] = field.default
+        return name if field.is_given else f"_default_{name}"
+    if field.factory is not MISSING:
+        scope[f"_make_{name}"] = field.factory
+        made = f"_make_{name}()"
+        return f"{made} if {name} is _made else {name}" if field.is_given else made
+    return name if field.is_given else None

@@ -13,12 +13,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Final
 
-from shmflink.core.field_table import FieldTable, Parameter, bound, hash_of, is_sound, match_args, parameter_of
+from shmflink.core.field_table import FieldTable, Parameter, bound, hash_of, init_of, is_sound, match_args, parameter_of
 
 __all__ = ["dataclass"]
 
@@ -27,15 +27,8 @@ _OF_EVERY_CLASS: Final = ("__dict__", "__weakref__")
 _UNLIKE_FIELDS: Final = ("InitVar", "dataclasses.InitVar", "KW_ONLY", "dataclasses.KW_ONLY")
 _CLASS_VARIABLES: Final = ("ClassVar", "typing.ClassVar")
 _OF_TABLE: Final = ("__init__", "__hash__", "__match_args__", "__dataclass_fields__")
-_FILLED_MAX: Final = 32  # instances of a class: to fill more takes longer than to compile its `__init__`
+_FILLED_MAX: Final = 32  # instances of a class: to fill so many takes as long as to compile its `__init__`
 _HAS_REPLACE: Final = sys.version_info >= (3, 13)  # `__replace__`, for copy.replace()
-
-
-class _Made:
-    """The default of a parameter whose value a factory makes."""
-
-    def __repr__(self) -> str:
-        return "<factory>"
 
 
 if TYPE_CHECKING:
@@ -66,7 +59,6 @@ class _Recipe:
         texts = inspect.get_annotations(plain)
         below = [name for base in plain.__mro__[-2:0:-1] for name in _field_names(base)]
         self._own = [name for name, text in texts.items() if not text.startswith(_CLASS_VARIABLES)]
-        self._inherits = any("__dataclass_fields__" in base.__dict__ for base in plain.__mro__[1:])
         self._filled = 0
         self.is_frozen = bool(options.get("frozen", False))
         self.names = tuple(dict.fromkeys([*below, *self._own]))
@@ -117,6 +109,10 @@ class _Recipe:
             found[name] = parameter_of(value, is_named=self._options.get("kw_only", False))
         return found if is_sound(found.values()) else None
 
+    @cached_property
+    def _positional(self) -> tuple[str, ...]:
+        return match_args(self.table or {})
+
     def _has_default_below(self, name: str) -> bool:
         """Whether a base class has something of that name which is no slot."""
         found = (base.__dict__[name] for base in self.cls.__mro__[1:] if name in base.__dict__)
@@ -125,7 +121,10 @@ class _Recipe:
     def fill(self, instance: Any, /, *values: Any, **named: Any) -> None:
         """What `__init__` does, for the first instances."""
         self._filled += 1
-        fields = None if self.table is None or self._filled > _FILLED_MAX else bound(self.table, values, named)
+        fields: Iterable[tuple[str, Any]] | None = None
+        if self.table is not None and self._filled <= _FILLED_MAX:
+            is_all = not named and len(values) == len(self._positional) == len(self.names)
+            fields = zip(self.names, values, strict=True) if is_all else bound(self.table, values, named)
         if fields is None:
             self.attribute("__init__")(instance, *values, **named)
             return
@@ -138,10 +137,10 @@ class _Recipe:
     def attribute(self, name: str) -> Any:
         """Puts it in place with what belongs to it. Takes no lock: threads that do so at once put the same there."""
         made: Any
-        if self.table is None or (name == "__init__" and self._inherits) or name not in _OF_TABLE:
+        if self.table is None or name not in _OF_TABLE:
             return self._put(self._compiled(), dataclasses.dataclass(**self._options)(self._template()))[name]
         if name == "__init__":
-            made = _init_of(self.cls, is_frozen=self.is_frozen)
+            made = init_of(self.cls, self.table, is_frozen=self.is_frozen)
         elif name == "__hash__":
             made = hash_of(self.table)
         elif name == "__match_args__":
@@ -194,46 +193,6 @@ class _Placeholder:
         return value if bind is None else bind(value, instance, owner)
 
 
-def _init_of(cls: type, *, is_frozen: bool) -> Any:
-    """The standard library's `__init__`, compiled alone, for a class that inherits no fields."""
-    fields = dataclasses.fields(cls)
-    scope: dict[str, Any] = {"_set": object.__setattr__, "_made": _Made()}
-    own = "self" if all(field.name != "self" for field in fields) else "_self"
-    assign = "_set({}, {!r}, {})" if is_frozen else "{}.{} = {}"
-    values = {field.name: _value(field, scope) for field in fields}
-    lines = [assign.format(own, name, value) for name, value in values.items() if value is not None]
-    if hasattr(cls, "__post_init__"):
-        lines.append(f"{own}.__post_init__()")
-    positional = [_parameter(field) for field in fields if field.init and not field.kw_only]
-    named = [_parameter(field) for field in fields if field.init and field.kw_only]
-    parameters = ", ".join([own, *positional, *(["*", *named] if named else [])])
-    exec(f"def __init__({parameters}):\n " + "\n ".join(lines or ["pass"]), scope)  # noqa: S102 - as dataclasses does
-    made = scope["__init__"]
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
-    made.__module__ = cls.__module__
-    made.__annotations__ = {**{field.name: field.type for field in fields if field.init}, "return": None}
-    return made
-
-
-def _parameter(field: dataclasses.Field[Any]) -> str:
-    """Its default is in the scope of the function, if it has one."""
-    if field.default is not dataclasses.MISSING:
-        return f"{field.name}=_default_{field.name}"
-    return field.name if field.default_factory is dataclasses.MISSING else f"{field.name}=_made"
-
-
-def _value(field: dataclasses.Field[Any], scope: dict[str, Any]) -> str | None:
-    """What `__init__` sets the field to; None if it leaves that to `__post_init__`."""
-    if field.default is not dataclasses.MISSING:
-        scope[f"_default_{field.name}"] = field.default
-        return field.name if field.init else f"_default_{field.name}"
-    if field.default_factory is not dataclasses.MISSING:
-        scope[f"_make_{field.name}"] = field.default_factory
-        made = f"_make_{field.name}()"
-        return f"{made} if {field.name} is _made else {field.name}" if field.init else made
-    return field.name if field.init else None
-
-
 def _freeze(cls: Any, names: tuple[str, ...], namespace: Mapping[str, Any]) -> None:
     """What the standard library compiles for `frozen=True`, and what it adds to pickle such a class with slots."""
 
@@ -251,18 +210,23 @@ def _freeze(cls: Any, names: tuple[str, ...], namespace: Mapping[str, Any]) -> N
         if name in namespace:
             raise TypeError(f"Cannot overwrite attribute {name} in class {cls.__name__}")
         setattr(cls, name, method)
-    for name, method in {"__getstate__": _state_of, "__setstate__": _set_state}.items():
+    for name, method in zip(("__getstate__", "__setstate__"), _pickling(cls, names), strict=True):
         if name not in namespace:
             setattr(cls, name, method)
 
 
-def _state_of(self: Any) -> list[Any]:
-    return [getattr(self, field.name) for field in dataclasses.fields(self)]
+def _pickling(cls: type, names: tuple[str, ...]) -> tuple[Callable[[Any], list[Any]], Callable[[Any, list[Any]], None]]:
+    def names_of(self: Any) -> Iterable[str]:
+        return names if type(self) is cls else [field.name for field in dataclasses.fields(self)]
 
+    def state_of(self: Any) -> list[Any]:
+        return [getattr(self, name) for name in names_of(self)]
 
-def _set_state(self: Any, state: list[Any]) -> None:
-    for field, value in zip(dataclasses.fields(self), state, strict=False):  # an older release's may have fewer
-        object.__setattr__(self, field.name, value)
+    def set_state(self: Any, state: list[Any]) -> None:
+        for name, value in zip(names_of(self), state, strict=False):  # an older release's may have fewer
+            object.__setattr__(self, name, value)
+
+    return state_of, set_state
 
 
 def _table_of(base: type) -> tuple[FieldTable, bool | None] | None:

@@ -41,13 +41,14 @@ def register(*types: Any) -> None:
 
 @functools.cache
 def _fields(kind: Any) -> tuple[str, ...]:
-    """Not at `register`: a process uses few of the messages that it knows."""
-    return tuple(field.name for field in dataclasses.fields(kind))
+    """Of a message: each may be given by position. Not at `register`: a process uses few of those that it knows."""
+    names: tuple[str, ...] = kind.__match_args__
+    return names
 
 
 @functools.cache
 def _counts(kind: Any) -> range:
-    """How many fields may come. Those with a default may be missing at the end, because an older release lacks them."""
+    """How many fields an older release may send: it lacks those at the end, which have a default."""
     missing = dataclasses.MISSING
     needed = sum(field.default is missing and field.default_factory is missing for field in dataclasses.fields(kind))
     return range(needed, len(_fields(kind)) + 1)
@@ -108,10 +109,9 @@ def _from_tree(tree: Any, blobs: Sequence[bytes]) -> Any:
 
 def _read_dataclass(tree: dict[str, Any], blobs: Sequence[bytes]) -> Any:
     kind = _DATACLASSES[tree["$"]]
-    counts = _counts(kind)
     values = [_from_tree(item, blobs) for item in tree["f"]]
-    if len(values) not in counts:
-        raise ValueError(f"{tree['$']} has {counts.stop - 1} fields, got {len(values)}")
+    if len(values) != len(_fields(kind)) and len(values) not in _counts(kind):
+        raise ValueError(f"{tree['$']} has {len(_fields(kind))} fields, got {len(values)}")
     for value, (name, declared, check) in zip(values, _checks(kind), strict=False):  # the last ones may have defaults
         if not check(value):
             raise TypeError(f"{tree['$']}.{name} is a {type(value).__name__}, not {declared}")

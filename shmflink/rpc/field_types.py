@@ -6,7 +6,7 @@ turns it into an `RpcError` on the connection on which it arrived.
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +18,11 @@ _Check = Callable[[Any], bool]
 _UNIONS: Final = (typing.Union, types.UnionType)
 
 
-def checks_of(kind: type) -> tuple[tuple[str, str, _Check], ...]:
+def checks_of(kind: Any) -> tuple[tuple[str, str, _Check], ...]:
     """For each field of a dataclass, in order: its name, its declared type as text, and the check of a value."""
     hints = typing.get_type_hints(kind)
-    return tuple((field.name, str(field.type), _check(hints[field.name])) for field in dataclasses.fields(kind))
+    texts = inspect.get_annotations(kind)
+    return tuple((name, str(texts[name]), _check(hints[name])) for name in kind.__match_args__)
 
 
 def _check(hint: Any) -> _Check:

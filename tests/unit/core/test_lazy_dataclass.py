@@ -271,6 +271,15 @@ def test_pickled_under_its_own_name() -> None:
     assert sorted([Point(2), Point(1, 9)]) == [Point(1, 9), Point(2)]
 
 
+@dataclasses.dataclass(frozen=True)
+class Labeled(Point):
+    label: str = ""
+
+
+def test_a_subclass_of_the_standard_library_is_pickled_with_its_fields() -> None:
+    assert pickle.loads(pickle.dumps(Labeled(1, label="here"))) == Labeled(1, label="here")
+
+
 def test_patterns() -> None:
     match Point(1, 3):
         case Point(x, y):
