@@ -27,7 +27,7 @@ _OF_EVERY_CLASS: Final = ("__dict__", "__weakref__")
 _UNLIKE_FIELDS: Final = ("InitVar", "dataclasses.InitVar", "KW_ONLY", "dataclasses.KW_ONLY")
 _CLASS_VARIABLES: Final = ("ClassVar", "typing.ClassVar")
 _OF_TABLE: Final = ("__init__", "__hash__", "__match_args__", "__dataclass_fields__")
-_FILLED_MAX: Final = 32  # instances of a class: to fill so many takes as long as to compile its `__init__`
+_FILLED_MAX: Final = 8  # instances of a class: whoever makes more soon makes many
 _HAS_REPLACE: Final = sys.version_info >= (3, 13)  # `__replace__`, for copy.replace()
 
 
@@ -110,8 +110,12 @@ class _Recipe:
         return found if is_sound(found.values()) else None
 
     @cached_property
-    def _positional(self) -> tuple[str, ...]:
-        return match_args(self.table or {})
+    def _setters(self) -> tuple[Callable[[Any, Any], None], ...]:
+        """Of the slots, where `__init__` takes one value for each and sets nothing else; otherwise none."""
+        slots = [getattr(self.cls, name) for name in match_args(self.table or {})]
+        is_direct = self.is_frozen or all("__setattr__" not in base.__dict__ for base in self.cls.__mro__[:-1])
+        is_plain = len(slots) == len(self.names) and all(isinstance(slot, MemberDescriptorType) for slot in slots)
+        return tuple(slot.__set__ for slot in slots) if is_direct and is_plain else ()
 
     def _has_default_below(self, name: str) -> bool:
         """Whether a base class has something of that name which is no slot."""
@@ -121,18 +125,27 @@ class _Recipe:
     def fill(self, instance: Any, /, *values: Any, **named: Any) -> None:
         """What `__init__` does, for the first instances."""
         self._filled += 1
-        fields: Iterable[tuple[str, Any]] | None = None
-        if self.table is not None and self._filled <= _FILLED_MAX:
-            is_all = not named and len(values) == len(self._positional) == len(self.names)
-            fields = zip(self.names, values, strict=True) if is_all else bound(self.table, values, named)
-        if fields is None:
+        if self.table is None or self._filled > _FILLED_MAX or not self._set(instance, values, named):
             self.attribute("__init__")(instance, *values, **named)
-            return
-        put = object.__setattr__ if self.is_frozen else setattr
-        for name, value in fields:
-            put(instance, name, value)
-        if hasattr(self.cls, "__post_init__"):
+        elif self._has_more:
             instance.__post_init__()
+
+    def _set(self, instance: Any, values: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
+        """False if the arguments do not fit the fields."""
+        assert self.table is not None, "a class without a table is compiled"
+        if self._setters and not named and len(values) == len(self._setters) and type(instance) is self.cls:
+            for put, value in zip(self._setters, values, strict=True):
+                put(instance, value)
+            return True
+        fields = bound(self.table, values, named)
+        write = object.__setattr__ if self.is_frozen else setattr
+        for name, value in fields or ():
+            write(instance, name, value)
+        return fields is not None
+
+    @cached_property
+    def _has_more(self) -> bool:
+        return hasattr(self.cls, "__post_init__")
 
     def attribute(self, name: str) -> Any:
         """Puts it in place with what belongs to it. Takes no lock: threads that do so at once put the same there."""

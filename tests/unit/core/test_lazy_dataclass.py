@@ -302,6 +302,28 @@ def test_a_plain_subclass_has_the_methods() -> None:
     assert repr(Below()).endswith("Below(a=5)")
 
 
+def test_the_setattr_of_a_class_and_of_a_subclass_sets_its_fields() -> None:
+    class Doubled:
+        __slots__ = ()
+
+        def __setattr__(self, name: str, value: int) -> None:
+            super().__setattr__(name, 2 * value)
+
+    @dataclass(slots=True)
+    class Below(Doubled):
+        a: int
+
+    @dataclass(slots=True)
+    class Plain:
+        a: int
+
+    class Above(Plain):
+        def __setattr__(self, name: str, value: int) -> None:
+            super().__setattr__(name, 3 * value)
+
+    assert [(Below(1).a, Plain(1).a, Above(1).a) for _ in range(50)] == [(2, 1, 3)] * 50
+
+
 def test_annotations_that_are_no_texts_are_left_to_the_standard_library() -> None:
     kind: Any = dataclass(frozen=True, slots=True)(
         type("Evaluated", (), {"__annotations__": {"a": int}, "__module__": __name__})
