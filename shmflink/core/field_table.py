@@ -102,7 +102,7 @@ class _Made:
         return "<factory>"
 
 
-def init_of(cls: type, table: FieldTable, *, is_frozen: bool) -> Any:
+def init_of(cls: type, table: FieldTable, *, is_frozen: bool) -> Callable[..., None]:
     """The `__init__` that the standard library would compile."""
     scope: dict[str, Any] = {"_set": object.__setattr__, "_made": _Made()}
     own = "_self" if "self" in table else "self"
@@ -115,7 +115,7 @@ def init_of(cls: type, table: FieldTable, *, is_frozen: bool) -> Any:
     named = [_declared(name, field) for name, field in table.items() if field.is_given and field.is_named]
     parameters = ", ".join([own, *positional, *(["*", *named] if named else [])])
     exec(f"def __init__({parameters}):\n " + "\n ".join(lines or ["pass"]), scope)  # noqa: S102 - as dataclasses does
-    made = scope["__init__"]
+    made: Callable[..., None] = scope["__init__"]
     made.__qualname__ = f"{cls.__qualname__}.__init__"
     made.__module__ = cls.__module__
     texts = {name: text for base in reversed(cls.__mro__) for name, text in inspect.get_annotations(base).items()}
