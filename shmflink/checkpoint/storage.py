@@ -14,7 +14,8 @@ If a job's folder has another owner (for example because its HA directory is a c
 `<job id>-<first digits of the identity>`: nobody removes what belongs to another owner.
 
 Order on disk: files of the subtasks, their folders, the manifest under a temporary name, its final name, its folder.
-Everything here blocks; nothing here is thread-safe.
+If another JobManager takes the folder over while this one still runs (on a shared file system), everything here that
+writes or removes raises CheckpointError. Everything here blocks; nothing here is thread-safe.
 """
 
 from __future__ import annotations
@@ -115,6 +116,7 @@ class CheckpointStorage:
         Raises:
             CheckpointError: the system refuses, or a checkpoint with this id exists.
         """
+        self._lock.check()
         path = self.path_of(checkpoint_id)
         if os.path.exists(os.path.join(path, METADATA)):
             raise CheckpointError(f"{path} is already a complete checkpoint: continue numbering from the newest one")
@@ -132,6 +134,7 @@ class CheckpointStorage:
         Raises:
             CheckpointError: the system refuses, or the folder exists.
         """
+        self._lock.check()
         path = os.path.join(os.path.abspath(target), f"savepoint-{self._job_id[:6]}-{suffix}")
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -147,6 +150,7 @@ class CheckpointStorage:
         Raises:
             CheckpointError: the system refuses; abort and discard the checkpoint.
         """
+        self._lock.check()
         return write_manifest(location.directory, manifest, self._ops)
 
     def discard(self, checkpoint_id: int) -> None:
@@ -159,6 +163,7 @@ class CheckpointStorage:
 
     def discard_folder(self, path: str) -> None:
         """The same for a folder of its own: that of a failed savepoint."""
+        self._lock.check()
         try:
             self._remove_folder(path)
         except OSError as error:
@@ -171,6 +176,7 @@ class CheckpointStorage:
         Raises:
             CheckpointError: the system refuses, or files of others are left in the folder.
         """
+        self._lock.check()
         names = {file.path for file in files_of(manifest) if not file.inline and not is_shared(file.path)}
         notes = [name for name in self._names(path) if NOTE_NAME.fullmatch(name)]
         try:
@@ -190,6 +196,7 @@ class CheckpointStorage:
 
     def delete(self, deletions: Deletions, on_problem: Callable[[str], None] = _ignore) -> None:
         """Removes what `Retention` released. Reports and keeps what cannot be removed."""
+        self._lock.check()
         for checkpoint_id in deletions.checkpoints:
             try:
                 self.discard(checkpoint_id)
@@ -241,6 +248,7 @@ class CheckpointStorage:
 
     def dispose(self) -> None:
         """Removes everything: for a job that has ended and whose checkpoints are not retained."""
+        self._lock.check()
         for checkpoint_id in self.checkpoint_ids():
             with suppress(CheckpointError):
                 self.discard(checkpoint_id)

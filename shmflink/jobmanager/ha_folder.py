@@ -61,6 +61,7 @@ class HaFolder:
         self._ops = file_ops
         self._next_epoch = 0
         self._last_epoch = -1
+        self._is_settled = False  # this process has reserved epochs
         self.owner = Owner(0, "", "")
 
     @staticmethod
@@ -94,6 +95,7 @@ class HaFolder:
         self._last_epoch = self._reserved()
         self._next_epoch = self._last_epoch + 1
         self._reserve()
+        self._is_settled = True
         self.owner = owner
         self.write("", "owner", orjson.dumps({"pid": owner.pid, "host": owner.host, "since": owner.since}))
 
@@ -118,16 +120,13 @@ class HaFolder:
 
     def next_epoch(self) -> int:
         """A fencing epoch above all that were handed out before, by this process or another."""
+        self._check_ours()
         if self._next_epoch > self._last_epoch:
             self._reserve()
         self._next_epoch += 1
         return self._next_epoch - 1
 
     def _reserve(self) -> None:
-        if self._reserved() != self._last_epoch:
-            raise ResourceError(
-                f"another JobManager has taken over the HA directory {self.path}: this one must not continue"
-            )
         last = self._last_epoch + _EPOCHS_AT_ONCE
         if last > _EPOCH_MAX:
             raise ResourceError(f"the epochs of {self.path} are used up: choose another high-availability.cluster-id")
@@ -188,13 +187,19 @@ class HaFolder:
             self._ops.fsync_dir(where)
 
     def _check_ours(self) -> None:
-        """The lock is one on the folder that we opened; somebody may have put another one in its place."""
+        """The lock is on the folder that we opened, and somebody may have put another one in its place. A file system
+        may also give the lock to another JobManager while this one still runs: that one has reserved epochs above ours.
+        """
         try:
             is_ours = os.path.samestat(os.stat(self.path), os.fstat(self._lock_fd))
         except OSError:
             is_ours = False
         if not is_ours:
             raise ResourceError(f"the HA directory {self.path} was moved or removed while it was in use")
+        if self._is_settled and self._reserved() != self._last_epoch:
+            raise ResourceError(
+                f"another JobManager has taken over the HA directory {self.path}: this one must not continue"
+            )
 
     def close(self) -> None:
         """Lets go of the folder. Idempotent."""

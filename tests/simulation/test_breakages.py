@@ -21,10 +21,13 @@ from shmflink.state.snapshots import RestoredState
 from shmflink.taskmanager import sink, watermarks
 from shmflink.taskmanager.barriers import BarrierAlignment
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
+from shmflink.taskmanager.global_progress import GlobalProgress
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.restore import Restore
+from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.task_end import TaskEnd
 from shmflink.testing.simulation import run_schedule
+from shmflink.testing.simulation.disk import SimulatedDisk, SimulatedStore
 from shmflink.testing.simulation.jobmanager import SimulatedJobManager
 from shmflink.testing.simulation.jobs import JOBS
 from shmflink.testing.simulation.native_jobs import NATIVE_JOBS
@@ -35,7 +38,7 @@ SEEDS = 500
 Break = Callable[[pytest.MonkeyPatch], None]
 
 
-def method(owner: Any, name: str, broken: Callable[..., Any]) -> Break:
+def method(owner: Any, name: str, broken: object) -> Break:
     return lambda patch: patch.setattr(owner, name, broken)
 
 
@@ -55,6 +58,11 @@ def _unfired(restored: RestoredState) -> RestoredState:
     return replace(restored, operator_state={})
 
 
+def _with_epochs_again(store: SimulatedStore, term: int) -> int:
+    store.last_epoch = max(0, store.last_epoch - 1)
+    return term
+
+
 def acknowledge_one_too_few(before: Any, pending: PendingCheckpoint, *arguments: Any) -> bool:
     is_new: bool = before(pending, *arguments)
     if len(pending.waiting) == 1:
@@ -68,7 +76,9 @@ def commit_at_the_barrier(before: Any, world: World, committable: Any, rows: lis
 
 
 IN_TASKS: Mapping[str, Break] = {
-    "channels are not blocked": method(BarrierAlignment, "_to_block", lambda *_: ()),
+    "channels are not blocked": around(
+        BarrierAlignment, "barrier", lambda before, *arguments: replace(before(*arguments), block=())
+    ),
     "an end does not count": method(BarrierAlignment, "end_of_data", lambda self, _: self.abort(-1)),
     "in-flight rows are not recorded": method(TaskInputs, "is_recorded", lambda *_: False),
     "in-flight rows are not restored": method(Restore, "_channels", lambda *_: iter(())),
@@ -104,6 +114,25 @@ IN_THE_JOB_MACHINE: Mapping[str, Break] = {
     ),
     "checkpoints go before the end is durable": method(SimulatedJobManager, "_keep_end", lambda *_: None),
 }
+IN_LEADERSHIP: Mapping[str, Break] = {
+    "the HA directory takes calls of a deposed JobManager": method(
+        SimulatedJobManager, "is_leader", property(lambda _: True)
+    ),
+    "the disk takes calls of a deposed JobManager": method(SimulatedDisk, "_leads", property(lambda _: True)),
+    "a deposed JobManager is given the epochs of its successor": around(
+        SimulatedStore, "next_term", lambda before, self: _with_epochs_again(self, before(self))
+    ),
+}
+IN_GLOBAL_COMMITTERS: Mapping[str, Break] = {
+    "a global committer loses what it holds": method(GlobalProgress, "held", lambda _: ()),
+    "a global committer does not wait for all subtasks": method(
+        GlobalProgress, "whole", lambda self: [(one, list(held)) for one, held in sorted(self._held.items())]
+    ),
+    "subtasks do not keep what they have to report": around(
+        sink, "_elements", lambda before, state, name: [] if name == sink.COMMITTABLES_STATE else before(state, name)
+    ),
+    "commits are reported behind the barrier": method(SinkOperator, "process_control", lambda _, one: iter((one,))),
+}
 JOBS_OF_REGIONS = ("regions", "islands")
 """Where readers begin again while others go on."""
 IN_NATIVE_TABLES: Mapping[str, Break] = {
@@ -127,9 +156,9 @@ IN_NATIVE_TABLES: Mapping[str, Break] = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [*IN_TASKS, *IN_THE_JOB_MACHINE])
+@pytest.mark.parametrize("name", [*IN_TASKS, *IN_THE_JOB_MACHINE, *IN_LEADERSHIP])
 def test_what_is_broken_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    {**IN_TASKS, **IN_THE_JOB_MACHINE}[name](monkeypatch)
+    {**IN_TASKS, **IN_THE_JOB_MACHINE, **IN_LEADERSHIP}[name](monkeypatch)
     jobs = JOBS_OF_REGIONS if name.startswith("readers") else tuple(JOBS)
     assert first_violation(jobs) is not None, f"{name}: no promise was broken in {SEEDS} schedules"
 
@@ -139,6 +168,13 @@ def test_what_is_broken_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_is_broken_in_native_tables_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     IN_NATIVE_TABLES[name](monkeypatch)
     assert first_violation(tuple(NATIVE_JOBS)) is not None, f"{name}: no promise was broken in {SEEDS} schedules"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", IN_GLOBAL_COMMITTERS)
+def test_what_is_broken_in_global_committers_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    IN_GLOBAL_COMMITTERS[name](monkeypatch)
+    assert first_violation(("global-sink",)) is not None, f"{name}: no promise was broken in {SEEDS} schedules"
 
 
 def first_violation(jobs: tuple[str, ...]) -> int | None:

@@ -38,7 +38,7 @@ def test_seeds_reach_all_modes_and_faults():
     faults = {fault.kind for plan in plans for fault in plan.faults}
     assert faults == {
         *("task", "taskmanager", "jobmanager", "disk", "metadata", "folder", "memory"),
-        *("suspend", "savepoint", "savepoint at restart", "stop", "drain"),
+        *("suspend", "savepoint", "savepoint at restart", "stop", "drain", "leadership"),
     }
     assert len({plan.strategy["restart-strategy.type"] for plan in plans}) == 4
 
@@ -47,9 +47,10 @@ def test_seeds_reach_takeovers_rescales_regions_and_every_restart_strategy():
     """What the faults lead to, over whole schedules."""
     counts: Counter[str] = Counter()
     for seed in range(300, 600):
-        counts += run_schedule(seed, jobs=("regions", "islands", "native-sliding", "process")).counts
+        counts += run_schedule(seed, jobs=("regions", "islands", "native-sliding", "global-sink")).counts
     missing = {
-        *("takeovers", "rescales", "regions that restarted alone", "savepoints asked of a restarting job"),
+        *("takeovers", "takeovers from a JobManager that still acts", "deposed JobManagers whose calls were refused"),
+        *("rescales", "regions that restarted alone", "savepoints asked of a restarting job"),
         *("restarts, fixed-delay", "restarts, failure-rate", "restarts, exponential-delay"),
         *("resumed after FAILED", "resumed after SUSPENDED", "resumed after FINISHED"),
     } - set(counts)

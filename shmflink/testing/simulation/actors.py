@@ -12,7 +12,7 @@ from shmflink.testing.simulation.outcome import Notes
 
 __all__ = ["ALWAYS", "Actor", "Actors"]
 
-_WEIGHTS: Final = {"slot": 3.0, "network": 6.0}
+_WEIGHTS: Final = {"slot": 3.0, "network": 6.0, "lease": 0.1}
 _TRIES: Final = 4  # of actors drawn by weight, before all are asked in turn
 ALWAYS: Final = (True,)
 """`Actor.ready` of an actor that must be asked whether it has something to do."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from shmflink.connectors.base import Sink
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.time_units import Duration
@@ -89,8 +90,8 @@ class Builder:
     def union(self, *streams: Transformation) -> Transformation:
         return UnionTransformation(**self._common("union", streams, None) | {"uid": None})
 
-    def sink(self, before: Transformation, parallelism: int) -> Transformation:
-        return SinkTransformation(**self._common("sink", (before,), parallelism), sink=SimulatedSink())
+    def sink(self, before: Transformation, parallelism: int, sink: Sink | None = None) -> Transformation:
+        return SinkTransformation(**self._common("sink", (before,), parallelism), sink=sink or SimulatedSink())
 
 
 def split(first: int, sources: int, pauses: int = 0) -> SimulatedSource:

@@ -1,4 +1,4 @@
-"""The processes of a simulated cluster: JobManagers one after the other, TaskManagers, attempts and their edges."""
+"""The processes of a simulated cluster: JobManagers, one of which leads, TaskManagers, attempts and their edges."""
 
 from __future__ import annotations
 
@@ -61,6 +61,8 @@ class SimulatedCluster:
         self._notes = notes
         self._lives = 0
         self._start = ""  # the savepoint that the job was started from
+        self._deposed: list[SimulatedJobManager] = []  # they still act, and have not noticed that another one leads
+        self._epochs_of_deposed: set[int] = set()
         self.jobmanager = self._new_jobmanager()
 
     # --- JobManagers ---
@@ -97,19 +99,66 @@ class SimulatedCluster:
         self.jobmanager = self._new_jobmanager()
 
     def kill_jobmanager(self) -> None:
-        """All TaskManagers die with it. What it was writing is durable or not."""
-        self.jobmanager.loop.die(self._rng)
-        for taskmanager in self.jobmanager.taskmanagers.values():
-            for _ in range(self._rng.randrange(20)):  # until they notice
-                for slot in taskmanager.slots():
-                    if taskmanager.is_alive and not _commit(slot):
-                        slot.step(self._rng)
-            taskmanager.kill()
+        """The leader's process dies."""
+        self._kill(self.jobmanager)
         result = self._store.result
         if result is JobState.FINISHED and not self.jobmanager.is_stopped:
             self.is_over = True
         else:
             self.resume(result)
+
+    def _kill(self, jobmanager: SimulatedJobManager) -> None:
+        """All TaskManagers die with it. What it was writing is durable or not."""
+        jobmanager.loop.die(self._rng)
+        for taskmanager in jobmanager.taskmanagers.values():
+            for _ in range(self._rng.randrange(20)):  # until they notice
+                for slot in taskmanager.slots():
+                    if taskmanager.is_alive and not _commit(slot):
+                        slot.step(self._rng)
+            taskmanager.kill()
+
+    # --- two JobManagers at a time ---
+
+    def depose(self) -> None:
+        """Another JobManager takes over; the leader and its TaskManagers continue until they notice."""
+        if self._store.result is not None:  # there is nothing to take over
+            self.kill_jobmanager()
+            return
+        self._world.counts["takeovers from a JobManager that still acts"] += 1
+        self._deposed.append(self.jobmanager)
+        self.jobmanager = self._new_jobmanager()
+
+    def _lease_ends(self, jobmanager: SimulatedJobManager) -> bool:
+        """A deposed JobManager notices, at last."""
+        self._deposed.remove(jobmanager)
+        self._epochs_of_deposed |= jobmanager.epochs_used
+        self._kill(jobmanager)
+        self.has_changed = True
+        return True
+
+    def _step_ha(self, jobmanager: SimulatedJobManager) -> bool:
+        has_stepped = jobmanager.step_ha()
+        if jobmanager.has_given_up:
+            self._world.counts["deposed JobManagers whose calls were refused"] += 1
+            self._lease_ends(jobmanager)
+        return has_stepped
+
+    def end(self) -> None:
+        """The job is over: deposed JobManagers notice."""
+        for jobmanager in [*self._deposed]:
+            self._lease_ends(jobmanager)
+
+    @property
+    def epochs_of_deposed(self) -> set[int]:
+        """Epochs of attempts whose JobManager was deposed. Nobody removes what their sinks staged since then, until the
+        next attempt begins.
+        """
+        return self._epochs_of_deposed
+
+    @property
+    def _jobmanagers(self) -> list[SimulatedJobManager]:
+        """All that act."""
+        return [self.jobmanager, *self._deposed]
 
     # --- TaskManagers and attempts ---
 
@@ -119,15 +168,16 @@ class SimulatedCluster:
         if alive:
             self._rng.choice(alive).kill()
 
-    def _new_taskmanager(self, index: int, life: int) -> SimulatedTaskManager:
+    def _new_taskmanager(self, jobmanager: SimulatedJobManager, index: int, life: int) -> SimulatedTaskManager:
         self.has_changed = True
-        told, refuses = self.jobmanager.told, self._faults.refuses
-        return SimulatedTaskManager(index, life, self._clock, told, self._surroundings, refuses, self._attempts_changed)
+        surroundings = partial(self._surroundings, jobmanager.term)
+        refuses, changed = self._faults.refuses, self._attempts_changed
+        return SimulatedTaskManager(index, life, self._clock, jobmanager.told, surroundings, refuses, changed)
 
     def _attempts_changed(self) -> None:
         self.has_changed = True
 
-    def _surroundings(self, message: DeployTasks, listener: Listener) -> Surroundings:
+    def _surroundings(self, term: int, message: DeployTasks, listener: Listener) -> Surroundings:
         plan, epoch = self._plan, message.epoch
         self.has_changed = True
         if epoch not in self.edges:
@@ -137,7 +187,7 @@ class SimulatedCluster:
         self._world.is_in_time = not self._store.has_drained
         edges, attempts = self.edges[epoch]
         # Manifests lie in memory, and what is in them was pickled by this process.
-        restore = Restore(message.restore_path, allows_pickle=True, load=self._store.load)
+        restore = Restore(message.restore_path, allows_pickle=True, load=partial(self._store.load, term=term))
         resources = TaskResources(
             listener=listener,
             remote=edges,
@@ -152,9 +202,10 @@ class SimulatedCluster:
 
     def slots(self) -> Iterator[SimulatedSlot]:
         """Of all TaskManagers that are alive."""
-        for taskmanager in self.jobmanager.taskmanagers.values():
-            if taskmanager.is_alive:
-                yield from taskmanager.slots()
+        for jobmanager in self._jobmanagers:
+            for taskmanager in jobmanager.taskmanagers.values():
+                if taskmanager.is_alive:
+                    yield from taskmanager.slots()
 
     def states(self) -> dict[str, str]:
         """Of all tasks, by name."""
@@ -167,9 +218,8 @@ class SimulatedCluster:
         """When time alone gives somebody something to do; None if it never does."""
         dues = [task.next_deadline_ns() for slot in self.slots() for task in slot.running()]
         dues = [due for due in dues if due >= 0]
-        due_ns = self.jobmanager.loop.next_due_ns()
-        if due_ns is not None:
-            dues.append(due_ns)
+        timers = [jobmanager.loop.next_due_ns() for jobmanager in self._jobmanagers]
+        dues += [due for due in timers if due is not None]
         return min(dues, default=None)
 
     def time_has_passed(self) -> None:
@@ -186,35 +236,44 @@ class SimulatedCluster:
         actors: list[Actor] = []
         slots: list[SimulatedSlot] = []
         epochs: set[int] = set()
-        for number, tm in self.jobmanager.taskmanagers.items():
-            is_told = tm.outbox if tm.is_alive else ALWAYS  # behind the last message of a dead one, that it is gone
-            actors.append(Actor(f"from TaskManager {number}", partial(self._deliver_up, tm), is_told))
-            if not tm.is_alive:
-                continue
-            actors.append(Actor(f"to TaskManager {number}", partial(self._deliver_down, tm), tm.inbox))
-            for epoch, attempt in tm.attempts.items():
-                epochs.add(epoch)
-                for slot_number, slot in attempt.slots.items():
-                    slots.append(slot)
-                    actors.append(Actor(f"slot {slot_number}", partial(slot.step, rng), slot.signs))
-                    actors.append(Actor(f"committer {slot_number}", partial(_commit, slot), slot.outboxes))
-                actors.append(Actor(f"writer {number}", attempt.write, attempt.writer.waiting))
+        for jobmanager in self._jobmanagers:
+            for number, tm in jobmanager.taskmanagers.items():
+                deliver = partial(self._deliver_up, jobmanager, tm)
+                is_told = (
+                    tm.outbox if tm.is_alive else ALWAYS
+                )  # the last thing to hear of a dead one is that it is gone
+                actors.append(Actor(f"from TaskManager {number}", deliver, is_told))
+                if tm.is_alive:
+                    epochs.update(tm.attempts)
+                    actors += self._taskmanager_actors(number, tm, slots)
         for epoch in sorted(epochs):
             edges = self.edges[epoch][0]
             edges.set_speeds(rng, spread)
             actors.append(Actor("network", partial(edges.step, rng), edges.busy))
-        return [*actors, *self._jobmanager_actors()], slots
+        for jobmanager in self._jobmanagers:
+            actors += self._jobmanager_actors(jobmanager)
+        actors += [Actor("lease", partial(self._lease_ends, jobmanager)) for jobmanager in self._deposed]
+        return actors, slots
 
-    def _jobmanager_actors(self) -> list[Actor]:
-        rng, jobmanager = self._rng, self.jobmanager
-        loop = jobmanager.loop
+    def _taskmanager_actors(self, number: int, tm: SimulatedTaskManager, slots: list[SimulatedSlot]) -> Iterator[Actor]:
+        """Adds its slots to `slots`."""
+        yield Actor(f"to TaskManager {number}", partial(self._deliver_down, tm), tm.inbox)
+        for attempt in tm.attempts.values():
+            for slot_number, slot in attempt.slots.items():
+                slots.append(slot)
+                yield Actor(f"slot {slot_number}", partial(slot.step, self._rng), slot.signs)
+                yield Actor(f"committer {slot_number}", partial(_commit, slot), slot.outboxes)
+            yield Actor(f"writer {number}", attempt.write, attempt.writer.waiting)
+
+    def _jobmanager_actors(self, jobmanager: SimulatedJobManager) -> list[Actor]:
+        rng, loop = self._rng, jobmanager.loop
         return [
             Actor("timer", loop.fire),
             Actor("thread", partial(loop.work, rng), loop.to_work),
             Actor("loop", partial(loop.hear, rng), loop.to_hear),
             Actor("soon", loop.run_soon, loop.soon),
             Actor("slots", jobmanager.grant),
-            Actor("HA directory", jobmanager.step_ha),
+            Actor("HA directory", partial(self._step_ha, jobmanager)),
         ]
 
     def _deliver_down(self, taskmanager: SimulatedTaskManager) -> object:
@@ -224,8 +283,8 @@ class SimulatedCluster:
         taskmanager.handle(message)
         return self._summary(message)
 
-    def _deliver_up(self, taskmanager: SimulatedTaskManager) -> object:
-        message = self.jobmanager.hear(taskmanager)
+    def _deliver_up(self, jobmanager: SimulatedJobManager, taskmanager: SimulatedTaskManager) -> object:
+        message = jobmanager.hear(taskmanager)
         return False if message is None else self._summary(message)
 
     def _summary(self, message: object) -> object:

@@ -43,14 +43,27 @@ class SimulatedStore:
         self.has_drained = False
         """A manifest is of a drained job: windows have fired that were not over."""
         self.last_epoch = 0
+        self.term = 0
+        """Of the JobManager that leads: what one of an earlier term asks for is refused."""
 
     def violated(self, text: str) -> NoReturn:
         """Stops the run."""
         self._world.violated(text)
 
-    def load(self, directory: str) -> Manifest:
-        """Nothing is ever damaged here: what a pointer names is there."""
+    def next_term(self) -> int:
+        """Another JobManager leads."""
+        self.term += 1
+        return self.term
+
+    def load(self, directory: str, term: int) -> Manifest:
+        """For a JobManager of this term. Nothing is ever damaged here: what a pointer of the leader names is there.
+
+        Raises:
+            CheckpointError: the leader has removed what an earlier one knew.
+        """
         if directory not in self.manifests:
+            if term != self.term:
+                raise CheckpointError(f"{directory} is gone: another JobManager has taken over")
             self.violated(f"a pointer to {directory}, which is not there")
         return self.manifests[directory]
 
@@ -76,39 +89,51 @@ class SimulatedDisk:
         start: str,
         fails: Callable[[str], bool],
         is_drained: Callable[[], bool],
+        term: int,
     ) -> None:
         """`start`: the savepoint to start from, empty for the pointers. `fails(what)`: the disk refuses this time.
-        `is_drained`: whether the job's sources were drained.
+        `is_drained`: whether the job's sources were drained. `term`: of the JobManager.
         """
         self._graph = graph
         self._store = store
         self._start = start
         self._fails = fails
         self._is_drained = is_drained
+        self._term = term
+
+    @property
+    def _leads(self) -> bool:
+        return self._term == self._store.term
+
+    def _check_leads(self) -> None:
+        if not self._leads:
+            raise CheckpointError("another JobManager has taken over the checkpoints")
 
     @property
     def folder(self) -> str:
         return ""
 
     def open(self) -> StorageOpened:
+        self._check_leads()
         store = self._store
         if self._start and not store.pointers:
             known = [KnownCheckpoint(self._start, 0)]
         else:
-            known = [_known(directory, store.load(directory)) for directory in store.pointers]
+            known = [_known(directory, store.load(directory, self._term)) for directory in store.pointers]
         ids = [store.manifests[one.directory].checkpoint_id for one in known]
         retained = tuple(store.manifests[one.directory] for one in known if one.is_in_folder)
         return StorageOpened(max([0, *ids, *store.checkpoint_ids()]) + 1, tuple(known), retained)
 
     def restore(self, directories: Iterable[str], *, is_whole: bool) -> RestorePrepared:
         first = next(iter(directories), None)
-        found = None if first is None else RestorePoint(first, self._store.load(first))
+        found = None if first is None else RestorePoint(first, self._store.load(first, self._term))
         known = () if found is None else found.manifest.operators
         states = {op.operator_id: state for op in known if (state := coordinator_state("", op)) is not None}
         leftovers = Leftovers(tuple(self._store.checkpoint_ids())) if is_whole else None
         return RestorePrepared(found, (), (), states, leftovers)
 
     def make_folder(self, checkpoint_id: int, target: str | None) -> CheckpointLocation:
+        self._check_leads()
         if self._fails("folder"):
             raise CheckpointError("no folder on the simulated disk")
         directory = f"{_PREFIX}{checkpoint_id}" if target is None else f"savepoint-{checkpoint_id}"
@@ -118,6 +143,7 @@ class SimulatedDisk:
         return CheckpointLocation(directory, "" if target is not None else "shared", _INLINE_BYTES)
 
     def store(self, effect: StoreCheckpoint) -> CheckpointStored:
+        self._check_leads()
         if self._fails("metadata"):
             raise CheckpointError("no space left on the simulated disk")
         store, directory = effect.store, effect.location.directory
@@ -131,6 +157,8 @@ class SimulatedDisk:
         return CheckpointStored(store.checkpoint_id, manifest)
 
     def remove(self, effect: DeleteFiles | DiscardFolder | DiscardClaimed) -> None:
+        if not self._leads:
+            return  # what cannot be removed is logged, and left
         match effect:
             case DeleteFiles(deletions):
                 for checkpoint_id in deletions.checkpoints:
@@ -139,7 +167,7 @@ class SimulatedDisk:
                 self._store.remove(directory)
 
     def close(self, *, keeps: bool) -> None:
-        if keeps:
+        if keeps or not self._leads:
             return
         if self._store.result is None and self._store.pointers:
             self._store.violated("its checkpoints go before the end of the job is durable")

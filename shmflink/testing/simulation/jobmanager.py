@@ -44,11 +44,17 @@ class SimulatedJobManager:
         clock: Clock,
         slots_per_taskmanager: int,
         start: str,
-        new_taskmanager: Callable[[int, int], SimulatedTaskManager],
+        new_taskmanager: Callable[[SimulatedJobManager, int, int], SimulatedTaskManager],
         disk_fails: Callable[[str], bool],
         world: World,
     ) -> None:
-        """`start`: the savepoint to start from; empty for what the store points to. `new_taskmanager(index, life)`."""
+        """Takes over from the one before. `start`: the savepoint to start from; empty for what the store points to.
+        `new_taskmanager(self, index, life)`.
+        """
+        self.term = store.next_term()
+        self.has_given_up = False
+        """It has noticed that another JobManager leads: its process ends."""
+        self.epochs_used: set[int] = set()
         self.loop = SimulatedLoop(clock)
         self.taskmanagers: dict[int, SimulatedTaskManager] = {}
         """Processes by their index; the dead ones too, until the job has heard of it."""
@@ -64,9 +70,9 @@ class SimulatedJobManager:
         self._new_taskmanager = new_taskmanager
         self._lives = 0
         self._wants = False
-        self._ha_calls: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
+        self._ha_calls: deque[tuple[Callable[[], object], Callable[[], None]]] = deque()
         self._ha_done: deque[Callable[[], None]] = deque()
-        disk = SimulatedDisk(graph, store, start, disk_fails, lambda: self.is_drained)
+        disk = SimulatedDisk(graph, store, start, disk_fails, lambda: self.is_drained, self.term)
         self.run = JobRun(graph, configuration, settings, cast("Any", self.loop), clock, self, cast("Any", disk))
         self.run.start()
 
@@ -74,6 +80,16 @@ class SimulatedJobManager:
     def is_stopped(self) -> bool:
         """It ends with a savepoint, before the end of its input; the next job resumes from there."""
         return bool(self.savepoint) and not self.is_drained
+
+    @property
+    def is_leader(self) -> bool:
+        """No other JobManager has taken over."""
+        return self.term == self._store.term
+
+    @property
+    def is_writing(self) -> bool:
+        """The HA directory has yet to write what it was asked for."""
+        return bool(self._ha_calls)
 
     # --- what the schedule does ---
 
@@ -90,7 +106,7 @@ class SimulatedJobManager:
 
     def _fork(self, index: int) -> SimulatedTaskManager:
         self._lives += 1
-        taskmanager = self._new_taskmanager(index, self._lives)
+        taskmanager = self._new_taskmanager(self, index, self._lives)
         self.taskmanagers[index] = taskmanager
         return taskmanager
 
@@ -141,7 +157,9 @@ class SimulatedJobManager:
         self.ended = ended
 
     def job_refused(self, run: JobRun, ended: JobEnded) -> None:
-        self._world.violated(f"the job is refused: {ended.failure}")
+        if self.is_leader:
+            self._world.violated(f"the job is refused: {ended.failure}")
+        self._ha(lambda: None, lambda: None)  # to forget the job
 
     def job_notice(self, run: JobRun, text: str) -> None:
         self._world.violated(f"nobody waits for user code here: {text}")
@@ -150,31 +168,40 @@ class SimulatedJobManager:
         self._wants = True
 
     def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
+        reserved: list[int] = []
+        self._ha(lambda: reserved.extend(self._reserve(count)), lambda: granted(tuple(reserved)))
+
+    def _reserve(self, count: int) -> range:
         first, self._store.last_epoch = self._store.last_epoch + 1, self._store.last_epoch + count
         if any(epoch < first for taskmanager in self.taskmanagers.values() for epoch in taskmanager.attempts):
             self._world.counts["regions that restarted alone"] += count
-        granted(tuple(range(first, first + count)))
+        epochs = range(first, first + count)
+        self.epochs_used.update(epochs)
+        return epochs
 
     def restore_points_changed(self, run: JobRun, directories: Sequence[str], kept: Callable[[], None]) -> None:
         self._ha(lambda: self._keep_pointers(tuple(directories)), kept)
 
     def _keep_pointers(self, directories: tuple[str, ...]) -> None:
         for directory in directories:
-            self._store.load(directory)
+            self._store.load(directory, self.term)
         self._store.pointers = directories
 
-    def _ha(self, work: Callable[[], None], kept: Callable[[], None]) -> None:
+    def _ha(self, work: Callable[[], object], kept: Callable[[], None]) -> None:
         """One after the other, in a thread of the HA directory."""
         self._ha_calls.append((work, kept))
 
     def step_ha(self) -> bool:
-        """The oldest call of the HA directory is durable, then heard of."""
+        """The oldest call of the HA directory is durable, then heard of. It is refused if another JobManager leads."""
         if self._ha_done:
             self._ha_done.popleft()()
             return True
         if not self._ha_calls:
             return False
         work, kept = self._ha_calls.popleft()
+        if not self.is_leader:
+            self.has_given_up = True
+            return True
         work()
         self._ha_done.append(kept)
         return True

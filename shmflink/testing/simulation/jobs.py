@@ -23,6 +23,7 @@ from shmflink.testing.simulation.operators import (
     NumberOperator,
     PassOperator,
     RestingProcessOperator,
+    SimulatedGlobalSink,
     WindowOperator,
 )
 
@@ -117,6 +118,12 @@ def _regions(b: Builder, parallelism: int) -> list[Transformation]:
     return [b.sink(b.partition(numbers, ShipStrategy.RESCALE), parallelism)]
 
 
+def _global_sink(b: Builder, parallelism: int) -> list[Transformation]:
+    """A sink whose subtasks report to a global committer."""
+    counted = b.apply(CountOperator(), b.keyed(b.source(split(0, 3), parallelism)), parallelism=parallelism)
+    return [b.sink(b.partition(counted, ShipStrategy.REBALANCE), parallelism, SimulatedGlobalSink())]
+
+
 def _islands(b: Builder, parallelism: int) -> list[Transformation]:
     """A job of two parts that are not connected: one with an exchange, one that ends at other times."""
     counted = b.apply(CountOperator(), b.keyed(b.source(split(0, 1, pauses=2))), parallelism=parallelism)
@@ -135,6 +142,7 @@ JOBS: Final[Mapping[str, SimulatedJob]] = {
     "two-stages": SimulatedJob(_two_stages, _counts(2), is_counted=True),
     "regions": SimulatedJob(_regions, _counts(3), is_counted=True),
     "islands": SimulatedJob(_islands, _counts(3), is_counted=True),
+    "global-sink": SimulatedJob(_global_sink, _counts(3), is_counted=True),
     "chain": SimulatedJob(_chain, _counts(2), is_counted=True),
     **NATIVE_JOBS,
 }

@@ -42,6 +42,7 @@ __all__ = [
     "NumberOperator",
     "PassOperator",
     "RestingProcessOperator",
+    "SimulatedGlobalSink",
     "SimulatedSink",
     "SimulatedSource",
     "WindowOperator",
@@ -320,7 +321,8 @@ class _Writer(SinkWriter):
         rows, self._rows = self._rows, []
         self._number += 1
         context = self._context
-        committable = CommittableId(context.operator_id, context.epoch, context.subtask_index, self._number)
+        place = context.operator_id, context.epoch, context.subtask_index
+        committable = CommittableId(*place, self._number, checkpoint_id)
 
         def stage() -> Sequence[CommittableId]:
             if not rows:
@@ -336,12 +338,33 @@ class _Writer(SinkWriter):
         return bool(self._rows)
 
 
+class SimulatedGlobalSink(SimulatedSink):
+    """What its subtasks have committed becomes visible by one act for each checkpoint."""
+
+    def create_committer(self, context: OperatorContext) -> Committer:
+        return _Precommitter()
+
+    def create_global_committer(self, context: OperatorContext) -> Committer:
+        current_world().may_fail("open")
+        return _GlobalCommitter()
+
+
 class _Committer(Committer):
     def commit(self, committables: Sequence[Any]) -> None:
         current_world().commit(committables)
 
     def abandon(self, committables: Sequence[Any]) -> None:
         current_world().abandon(committables)
+
+
+class _Precommitter(_Committer):
+    def commit(self, committables: Sequence[Any]) -> None:
+        current_world().precommit(committables)
+
+
+class _GlobalCommitter(_Committer):
+    def commit(self, committables: Sequence[Any]) -> None:
+        current_world().commit_globally(committables)
 
 
 class RestingProcessOperator(KeyedProcessOperator):

@@ -80,7 +80,7 @@ class Plan:
         kinds: tuple[str, ...] = ("savepoint", "stop", "drain")
         if mode != "no checkpoints":  # without, what was committed before a failure comes again
             kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", "disk", *kinds)
-            kinds += ("metadata", "folder", "suspend", "memory", "savepoint at restart")
+            kinds += ("metadata", "folder", "suspend", "memory", "savepoint at restart", "leadership")
         count = rng.choice((0, 1, 1, 2, 3, 5))
         faults: list[Fault] = []
         for _ in range(count):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from shmflink.rpc.states import TaskState
@@ -48,8 +49,10 @@ class Promises:
         if left:
             raise ViolationError(f"checkpoints that are left behind: {sorted(left)}")
 
-    def check_output(self, *, is_drained: bool) -> None:
-        """`is_drained`: the input ended early, by request."""
+    def check_output(self, epochs_of_deposed: AbstractSet[int], *, is_drained: bool) -> None:
+        """`epochs_of_deposed`: of attempts that may stage rows after their successors have cleaned up.
+        `is_drained`: the input ended early, by request.
+        """
         visible = self._world.visible_rows()
         lost, more = self._differences(visible, is_drained)
         if not self._plan.settings.is_exactly_once:
@@ -59,8 +62,9 @@ class Promises:
                 lost = Counter({row: n for row, n in lost.items() if fullest.get(row[:2], 0) < row[2]})
         if lost or more:
             raise ViolationError(f"lost {dict(lost)}, too many {dict(more)}")
-        if self._world.staged:
-            raise ViolationError(f"staged and left: {list(self._world.staged)}")
+        left = [one for one in self._world.staged if one.epoch not in epochs_of_deposed]
+        if left or self._world.precommitted:
+            raise ViolationError(f"staged and left: {left}, committed by subtasks only: {[*self._world.precommitted]}")
 
     def _differences(self, visible: Counter[Any], is_drained: bool) -> tuple[Counter[Any], Counter[Any]]:
         """Rows that are missing, and rows that are too many."""

@@ -44,6 +44,7 @@ class Schedule:
         self._actors = Actors(self._rng, self._notes)
         self._slots: list[SimulatedSlot] = []  # among the actors
         self._asks_at_restart = False  # for a savepoint, once the job restarts
+        self._deposes_while_writing = False  # the leader, once it writes to the HA directory
         self._cluster = SimulatedCluster(
             self.outcome, self._rng, self._clock, self._world, self._store, self._faults, self._notes
         )
@@ -56,8 +57,9 @@ class Schedule:
         try:
             while not self._is_finished():
                 self._step()
+            self._cluster.end()
             self._promises.check_edges(self._cluster.edges.values(), self._rng)
-            self._promises.check_output(is_drained=self._cluster.jobmanager.is_drained)
+            self._promises.check_output(self._cluster.epochs_of_deposed, is_drained=self._cluster.jobmanager.is_drained)
         except ViolationError as violation:
             self.outcome.violation = str(violation)
         except AssertionError as error:
@@ -98,11 +100,10 @@ class Schedule:
         if self.outcome.steps > STEPS_MAX:
             self._stuck("makes no progress")
         fault = self._faults.take_due(self._store.completed)
-        if not fault and self._asks_at_restart and self._cluster.jobmanager.run.state is JobState.RESTARTING:
-            self._asks_at_restart = False
-            fault = "savepoint"
         if fault:
             self._inject(fault)
+            return
+        if (self._asks_at_restart or self._deposes_while_writing) and self._has_injected_later():
             return
         if self._cluster.has_changed:
             self._set_actors()
@@ -151,14 +152,32 @@ class Schedule:
                 self._cluster.kill_taskmanager()
             case "jobmanager":
                 self._cluster.kill_jobmanager()
+            case "leadership" if self._rng.random() < 0.5:
+                self._cluster.depose()
+            case "leadership":
+                self._deposes_while_writing = True
             case "disk":
-                self._faults.refuse(kind, self._rng.randint(1, 3))
+                whose = self._rng.choice(("disk", "disk of keyed state"))
+                self._faults.refuse(whose, self._rng.randint(1, 3))
             case "metadata" | "folder" | "memory":
                 self._faults.refuse(kind, 1)
             case "suspend":
                 self._cluster.jobmanager.run.suspend()
             case "savepoint" | "stop" | "drain":
                 self._request_savepoint(stops=kind != "savepoint", drains=kind == "drain")
+
+    def _has_injected_later(self) -> bool:
+        """What waited for the right moment comes now."""
+        jobmanager = self._cluster.jobmanager
+        if self._deposes_while_writing and jobmanager.is_writing:
+            self._deposes_while_writing = False
+            self._cluster.depose()
+            return True
+        if self._asks_at_restart and jobmanager.run.state is JobState.RESTARTING:
+            self._asks_at_restart = False
+            self._inject("savepoint")
+            return True
+        return False
 
     def _request_savepoint(self, *, stops: bool, drains: bool) -> None:
         jobmanager = self._cluster.jobmanager

@@ -175,7 +175,8 @@ class SimulatedWriter(CheckpointWriter):
         return True
 
     def _write(self, snapshot: TaskSnapshot) -> None:
-        if self._may_fail("disk"):
+        has_keyed_state = any(operator.keyed for _, operator in snapshot.operators)
+        if self._may_fail("disk") or (has_keyed_state and self._may_fail("disk of keyed state")):
             for _, operator in snapshot.operators:
                 for keyed in operator.keyed:
                     keyed.saved(False)

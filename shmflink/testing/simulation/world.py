@@ -18,12 +18,13 @@ class SimulatedUserError(Exception):
 
 
 class CommittableId(NamedTuple):
-    """What a simulated sink writer stages."""
+    """What a simulated sink writer stages. `checkpoint_id`: of the checkpoint that asked for it."""
 
     sink: str
     epoch: int
     subtask: int
     number: int
+    checkpoint_id: int
 
 
 class World:
@@ -31,6 +32,8 @@ class World:
 
     def __init__(self, may_fail: Callable[[str], bool]) -> None:
         self.staged: dict[CommittableId, list[Any]] = {}
+        self.precommitted: dict[CommittableId, list[Any]] = {}
+        """Subtasks have committed these; they become visible when the global committer of their sink commits."""
         self.committed: dict[CommittableId, list[Any]] = {}
         self.violations: list[str] = []
         self.counts: Counter[str] = Counter()
@@ -38,6 +41,7 @@ class World:
         self.is_checked = True  # False in at-least-once mode: operators do not insist on seeing each row once
         self.is_in_time = True  # False behind the savepoint of a drained job: event time had come to its end there
         self._may_fail = may_fail
+        self._committed_to: dict[str, int] = {}  # the last checkpoint of each sink that was committed globally
 
     def may_fail(self, place: str) -> None:
         """Raises SimulatedUserError where the schedule says so."""
@@ -50,7 +54,7 @@ class World:
         raise ViolationError(text)
 
     def stage(self, committable: CommittableId, rows: list[Any]) -> None:
-        if committable in self.staged or committable in self.committed:
+        if committable in self.staged or committable in self.precommitted or committable in self.committed:
             self.violated(f"{committable} is staged twice")
         self.staged[committable] = rows
 
@@ -59,11 +63,35 @@ class World:
         for committable in committables:
             self.may_fail("commit")
             if committable not in self.committed:
-                rows = self.staged.pop(committable, None)
-                if rows is None:
-                    self.violated(f"{committable} is committed, but was thrown away before")
-                self.committed[committable] = rows or []
+                self.committed[committable] = self._take_staged(committable)
         self.may_fail("after commit")
+
+    def _take_staged(self, committable: CommittableId) -> list[Any]:
+        if committable not in self.staged:
+            self.violated(f"{committable} is committed, but was thrown away before")
+        return self.staged.pop(committable)
+
+    def precommit(self, committables: Sequence[CommittableId]) -> None:
+        """By a subtask of a sink with a global committer. Idempotent. May fail between two."""
+        for committable in committables:
+            self.may_fail("commit")
+            if committable not in self.committed and committable not in self.precommitted:
+                self.precommitted[committable] = self._take_staged(committable)
+        self.may_fail("after commit")
+
+    def commit_globally(self, committables: Sequence[CommittableId]) -> None:
+        """All parts of one checkpoint, in the order of checkpoints. Idempotent: one act, which may be repeated."""
+        self.may_fail("global commit")
+        new = [committable for committable in committables if committable not in self.committed]
+        for committable in new:
+            if committable not in self.precommitted:
+                self.violated(f"{committable} is committed globally before its subtask has committed it")
+            if committable.checkpoint_id <= self._committed_to.get(committable.sink, -1):
+                self.violated(f"{committable} is committed globally behind a part of its checkpoint or a later one")
+            self.committed[committable] = self.precommitted.pop(committable)
+        for committable in new:
+            self._committed_to[committable.sink] = committable.checkpoint_id
+        self.may_fail("after global commit")
 
     def abandon(self, committables: Iterable[CommittableId]) -> None:
         for committable in committables:

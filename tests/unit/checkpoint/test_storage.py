@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from shmflink.checkpoint.reading import load_manifest
 from shmflink.checkpoint.retention import Deletions
 from shmflink.checkpoint.storage import CheckpointStorage, check_writable, durability_warning
 from shmflink.errors import CheckpointError, ConfigurationError
@@ -170,6 +172,33 @@ def test_the_lock_holds_on_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "pwrite", full)
     with CheckpointStorage(str(tmp_path), "job"), pytest.raises(CheckpointError, match="another JobManager"):
         CheckpointStorage(str(tmp_path), "job")
+
+
+def test_one_that_was_taken_over_while_it_runs_changes_nothing(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[C9] A shared file system may give the lock to another host while the first holder still runs."""
+    deposed = CheckpointStorage(directory, JOB_ID)
+    job = SmallJob(deposed)
+    path = job.checkpoint(1)
+    location = deposed.prepare(2)
+    manifest = load_manifest(path)
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    with CheckpointStorage(directory, JOB_ID) as leader:
+        folders = sorted(os.listdir(leader.directory))
+        for change in (
+            lambda: deposed.prepare(3),
+            lambda: deposed.prepare_savepoint(directory, "ab"),
+            lambda: deposed.complete(location, manifest),
+            lambda: deposed.discard(1),
+            lambda: deposed.delete(Deletions((1,), ())),
+            lambda: deposed.discard_claimed(path, manifest),
+            deposed.dispose,
+        ):
+            with pytest.raises(CheckpointError, match=f"another JobManager has taken over {leader.directory}"):
+                change()
+        deposed.close()
+        assert sorted(os.listdir(leader.directory)) == folders
+        assert load_manifest(path) == manifest
+        leader.discard(1)
 
 
 def test_what_is_removed_twice_at_a_time_is_removed(directory: str) -> None:

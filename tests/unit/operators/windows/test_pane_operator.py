@@ -410,6 +410,61 @@ def test_subtasks_before_and_after_need_not_be_as_many() -> None:
     assert sorted(got, key=repr) == expected
 
 
+@pytest.mark.parametrize("times", [TUMBLING, SLIDING])
+@pytest.mark.parametrize("is_saved_again", [False, True])
+def test_subtasks_before_may_have_been_at_different_times(times: WindowTimes, is_saved_again: bool) -> None:
+    """[C21] [T8] A barrier may overtake a watermark. Each window leaves once, whichever subtask it belonged to."""
+    spec = spec_of(times)
+    rows: Rows = [(f"k{number}", number, number % 40) for number in range(400)]
+    with bench_of(spec) as one:
+        one.process_batch(batch_of(rows))
+        one.process_control(MAX_WATERMARK)
+        expected = results(one)
+    with bench_of(spec) as one:
+        one.process_batch(batch_of(rows))
+        before = restored_bench(spec, one, parallelism=3)
+        got = []
+        for bench, watermark_ms in zip(before, (14, 24, 4), strict=True):
+            bench.open()
+            bench.process_watermark(watermark_ms)
+            got += results(bench)
+        [after] = restored_bench(spec, *before)
+    after.open()
+    if is_saved_again:
+        after.process_watermark(9)
+        got += results(after)
+        [after] = restored_bench(spec, after)
+        after.open()
+    for watermark_ms in (14, 19, 29):
+        after.process_watermark(watermark_ms)
+        got += results(after)
+    after.process_control(MAX_WATERMARK)
+    got += results(after)
+    assert sorted(got, key=repr) == expected
+
+
+@pytest.mark.parametrize("times", [SLIDING, SessionTimes(4)])
+def test_late_rows_fire_windows_again_that_one_of_the_subtasks_had_fired(times: WindowTimes) -> None:
+    """[C21] [T8] They are late for the subtask that was ahead, and fire with all that the window has."""
+    spec = spec_of(times, allowed_lateness_ms=100)
+    with bench_of(spec) as one:
+        one.process_batch(batch_of([(f"k{number}", 1, 3) for number in range(40)]))
+        before = restored_bench(spec, one, parallelism=2)
+        for bench in before:
+            bench.open()
+        before[0].process_watermark(20)
+        before[1].process_watermark(-20)
+        ahead = {row[0] for row in results(before[0])}
+        [after] = restored_bench(spec, *before)
+    late = min(ahead)
+    with after:
+        after.process_batch(batch_of([(late, 2, 4)]))
+        after.process_watermark(30)
+        fired = results(after)
+    assert {row[0] for row in fired} == {f"k{number}" for number in range(40)} - ahead | {late}
+    assert {(n, total) for key, _, _, n, total in fired if key == late} == {(2, 3)}
+
+
 def test_windows_of_processing_time_go_on_by_the_clock() -> None:
     spec = spec_of(PaneTimes(10, 10, is_event_time=False))
     with bench_of(spec) as before:
