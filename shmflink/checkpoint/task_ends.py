@@ -54,8 +54,12 @@ class TaskEnds:
         self.is_final_due = False
 
     def reach_end(self, subtask: SubtaskId, covered: Collection[SubtaskId]) -> None:
-        """`covered`: tasks that a checkpoint in progress serves, as in `finish`."""
+        """`covered`: tasks that a checkpoint in progress serves, as in `finish`.
+
+        A task that was served may reach its end again: a global committer does if the job is drained.
+        """
         self.ending.add(subtask)
+        self._leaving.discard(subtask)
         self._look(covered)
 
     def finish(self, subtask: SubtaskId, covered: Collection[SubtaskId]) -> None:

@@ -62,7 +62,10 @@ class Plan:
     def of(seed: int, rng: random.Random, jobs: tuple[str, ...]) -> Plan:
         """Every knob that the configuration has, and some that only the world turns."""
         mode = rng.choice(("aligned", "aligned", "unaligned", "switching", "at least once", "no checkpoints"))
-        interval_ms = rng.choice((4, 6, 10, 15, 30))
+        faults = _faults(rng, has_checkpoints=mode != "no checkpoints")
+        # What the disk has refused shows only after one checkpoint before it and one behind it.
+        refuses = any(fault.kind == "disk" for fault in faults)
+        interval_ms = rng.choice((4, 6) if refuses else (4, 6, 10, 15, 30))
         aligned_timeout_ms = {"unaligned": 0, "switching": rng.choice((1, 5))}.get(mode)
         timeout_ms = rng.choice((12, 60, LONG_TIMEOUT_MS, LONG_TIMEOUT_MS))
         settings = CheckpointSettings(
@@ -77,16 +80,6 @@ class Plan:
             num_retained=rng.choice((1, 2, 3)),
             retain_on_failure=True,
         )
-        kinds: tuple[str, ...] = ("savepoint", "stop", "drain")
-        if mode != "no checkpoints":  # without, what was committed before a failure comes again
-            kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", "disk", *kinds)
-            kinds += ("metadata", "folder", "suspend", "memory", "savepoint at restart", "leadership")
-        count = rng.choice((0, 1, 1, 2, 3, 5))
-        faults: list[Fault] = []
-        for _ in range(count):
-            faults.append(Fault(rng.choice((0, 1, 1, 2)), int(rng.expovariate(1 / 60)), rng.choice(kinds)))
-            if faults[-1].kind in ("disk", "metadata"):  # what comes after a refusal is restored
-                faults.append(Fault(1, int(rng.expovariate(1 / 30)), rng.choice(("task", "taskmanager", "jobmanager"))))
         return Plan(
             seed=seed,
             job=rng.choice(jobs),
@@ -99,5 +92,18 @@ class Plan:
             controls=rng.choice((1, 2, 8)),
             segment_rows=rng.randint(1, 4),
             watermark_interval_ms=rng.choice((0, 0, 4)),
-            faults=tuple(faults),
+            faults=faults,
         )
+
+
+def _faults(rng: random.Random, *, has_checkpoints: bool) -> tuple[Fault, ...]:
+    kinds: tuple[str, ...] = ("savepoint", "stop", "drain")
+    if has_checkpoints:  # without, what was committed before a failure comes again
+        kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", "disk", *kinds)
+        kinds += ("metadata", "folder", "suspend", "memory", "savepoint at restart", "leadership")
+    faults: list[Fault] = []
+    for _ in range(rng.choice((0, 1, 1, 2, 3, 5))):
+        faults.append(Fault(rng.choice((0, 1, 1, 2)), int(rng.expovariate(1 / 60)), rng.choice(kinds)))
+        if faults[-1].kind in ("disk", "metadata"):  # what comes after a refusal is restored
+            faults.append(Fault(1, int(rng.expovariate(1 / 30)), rng.choice(("task", "taskmanager", "jobmanager"))))
+    return tuple(faults)
