@@ -77,12 +77,14 @@ class TaskCheckpoints:
         """
         if stops:
             self.stops_id = barrier.checkpoint_id
+        if self._is_past(barrier.checkpoint_id):  # a checkpoint that became unaligned is triggered twice
+            return
         if self._inputs is None or barrier.kind == BARRIER_UNALIGNED or self._inputs.has_ended:
             self._to_begin.append(barrier)
         elif is_slow and self._inputs.blocks and not (barrier.is_savepoint or stops):
             self._to_begin.append(replace(barrier, kind=BARRIER_UNALIGNED))
             self._overtaken = barrier
-        elif not self._is_past(barrier.checkpoint_id):
+        else:
             self._announced[barrier.checkpoint_id] = barrier
 
     def inputs_ended(self) -> None:
@@ -108,8 +110,6 @@ class TaskCheckpoints:
         """The barrier with which the task begins by itself; None if it has already taken part in all of them."""
         while self._to_begin:
             barrier = self._to_begin.popleft()
-            if self._is_past(barrier.checkpoint_id):
-                continue
             begun = barrier if self._inputs is None else self.effects(self._inputs.start_checkpoint(barrier))
             if begun is not None:
                 return begun
@@ -160,6 +160,8 @@ class TaskCheckpoints:
         self._last_id = barrier.checkpoint_id
         self._aborted = {number for number in self._aborted if number > barrier.checkpoint_id}
         self._announced.pop(barrier.checkpoint_id, None)
+        # Splits that wait for the snapshot of one of these must not wait for a later one.
+        self._to_begin = deque(one for one in self._to_begin if not self._is_past(one.checkpoint_id))
         aligned_ns = self._clock.monotonic_ns()
         alignment_ns = aligned_ns - self._aligning_since_ns if self._aligning_since_ns >= 0 else 0
         self._aligning_since_ns = -1

@@ -107,6 +107,23 @@ def test_a_split_is_handed_over_where_a_trigger_is_said_twice(bench: Workbench) 
     assert splits == [Split("s", None)]
 
 
+@pytest.mark.parametrize("is_second_late", [False, True])
+def test_a_repeated_trigger_keeps_no_split_out_of_the_next_checkpoint(bench: Workbench, is_second_late: bool) -> None:
+    """The split was assigned before the next trigger, so the enumerator no longer has it in that checkpoint."""
+    task, splits = _splits_source(bench)
+    task.trigger_checkpoint(Barrier(1, 0), stops=False)
+    if is_second_late:
+        task.run_quantum()
+    task.trigger_checkpoint(Barrier(1, 0, BARRIER_UNALIGNED), stops=False)
+    task.assign_split(Split("s", None), exhausted=False)
+    task.trigger_checkpoint(Barrier(2, 0), stops=False)
+    if not is_second_late:
+        task.run_quantum()
+    assert splits == [Split("s", None)]
+    task.run_quantum()
+    assert [snapshot.barrier.checkpoint_id for snapshot in bench.listener.snapshots] == [1, 2]
+
+
 def test_a_checkpoint_begins_although_a_newer_one_was_aborted_before(bench: Workbench) -> None:
     task, _ = _splits_source(bench)
     task.trigger_checkpoint(Barrier(1, 0), stops=False)
