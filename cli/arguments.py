@@ -47,6 +47,8 @@ OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
         "--restoreMode": True,
         **dict.fromkeys(("-m", "--jobmanager", "-t", "--target"), True),
         **dict.fromkeys(("-d", "--detached"), False),
+        "--flink-python": True,
+        "--emit": True,
     },
     "info": {**_COMMON, "--json": False, "--logical": False, "--portable": False, "--emit": True},
 }

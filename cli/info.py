@@ -54,7 +54,7 @@ class _PlanningExecutor:
     def default_parallelism(self) -> int:
         return default_slots(self.configuration)
 
-    def read_plan(self, plan: LogicalPlan, graph: StreamGraph, job: JobGraph) -> NoReturn:
+    def submit_plan(self, plan: LogicalPlan, graph: StreamGraph, job: JobGraph) -> NoReturn:
         raise _Planned(plan, graph, job)
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> NoReturn:

@@ -101,17 +101,25 @@ class Invocation:
             return compile(source.read(), self.file, "exec")
 
 
-def target_settings(cluster: str | None, target: str | None) -> dict[str, str]:
-    """The options that `run -m NAME -t TARGET` set. An invalid one ends the command (exit code 2)."""
+def target_settings(cluster: str | None, target: str | None, flink_python: str | None) -> dict[str, str]:
+    """The options that `run -m CLUSTER -t TARGET --flink-python PATH` set. An invalid one ends the command (exit code
+    2).
+    """
     settings: dict[str, str] = {}
     if target is not None:
-        if target.upper() not in ("LOCAL", "REMOTE"):
-            raise refused(f"-t {target}: unknown target; use local or remote")
+        if target.upper() not in ("LOCAL", "REMOTE", "FLINK"):
+            raise refused(f"-t {target}: unknown target; use local, remote or flink")
         settings["execution.target"] = target.upper()
-    if cluster is not None:
+    if cluster is not None and settings.get("execution.target") == "FLINK":
+        if not cluster.rpartition(":")[2].isdigit():
+            raise refused(f"-m {cluster}: with -t flink, give the host and port of the cluster's REST endpoint")
+        settings["flink.address"] = cluster
+    elif cluster is not None:
         if settings.get("execution.target") == "LOCAL":
             raise refused("-m selects a session cluster, -t local starts a new cluster: give only one of them")
         settings |= {"execution.target": "REMOTE", "cluster.name": cluster}
+    if flink_python is not None:
+        settings["flink.python"] = flink_python
     return settings
 
 

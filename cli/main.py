@@ -11,6 +11,7 @@ import typer
 from shmflink import __version__
 
 from .arguments import arranged
+from .flink import app as flink_app
 from .state import app as state_app
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ _HELP = """Flink's model for one large Linux host: run stream and batch jobs wri
   shmflink taskmanager --slots 4       add slots to it
   shmflink stop-cluster                cancel its jobs and end it
 
+[bold]On Apache Flink[/bold]
+
+  shmflink info --portable job.py      each call, and what Flink has for it
+  shmflink flink setup                 install Flink 2.3 in an environment of its own (needs Java 17)
+  shmflink run --target flink job.py   run the job there; -m HOST:PORT names a cluster
+
 [bold]Reference[/bold]
 
   shmflink examples DIR                copy the example programs, a sample of all options and a systemd unit
@@ -54,6 +61,7 @@ env.execute(); [bold]python job.py[/bold] runs it as well.
 
 app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False)
 app.add_typer(state_app, name="state")
+app.add_typer(flink_app, name="flink")
 
 
 def _show_version(wanted: bool) -> None:
@@ -177,19 +185,32 @@ ClaimMode = Annotated[
 ]
 JobManagerName = Annotated[
     str | None,
-    typer.Option("-m", "--jobmanager", metavar="NAME", help="Session cluster that runs the job; implies -t REMOTE."),
+    typer.Option(
+        "-m",
+        "--jobmanager",
+        metavar="NAME",
+        help="Session cluster that runs the job; with -t flink: HOST:PORT of Flink.",
+    ),
 ]
 Target = Annotated[
     str | None,
     typer.Option(
         "-t",
         "--target",
-        metavar="local|remote",
-        help="local: start a cluster for this command; remote: use the session cluster.  [default: local]",
+        metavar="local|remote|flink",
+        help="local: start a cluster for this command; remote: use the session cluster; flink: run on Apache Flink.  "
+        "[default: local]",
     ),
 ]
 Detached = Annotated[
     bool, typer.Option("-d", "--detached", help="Returns as soon as the job is submitted to the session cluster.")
+]
+FlinkPython = Annotated[
+    str | None,
+    typer.Option("--flink-python", metavar="PATH", help="Python with PyFlink.  [default: that of flink setup]"),
+]
+Emit = Annotated[
+    str | None, typer.Option("--emit", metavar="FILE", help="Keeps the PyFlink program that runs with -t flink.")
 ]
 Job = Annotated[
     str | None,
@@ -227,6 +248,8 @@ def run(
     jobmanager: JobManagerName = None,
     target: Target = None,
     detached: Detached = False,
+    flink_python: FlinkPython = None,
+    emit: Emit = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Shows logs on standard error.")] = False,
 ) -> None:
     """Runs a job and waits for its end.
@@ -248,7 +271,7 @@ def run(
     from .invocation import python_settings, recovery_settings, target_settings
     from .run import run_job
 
-    given = target_settings(jobmanager, target) | recovery_settings(
+    given = target_settings(jobmanager, target, flink_python) | recovery_settings(
         from_savepoint, allow_non_restored_state, trust_pickled_state, claim_mode
     )
     given |= python_settings(
@@ -259,7 +282,7 @@ def run(
         is_pyflink=is_pyflink,
     )
     invocation = _invocation(context, file, python, module, slots, parallelism, settings, config, given)
-    raise typer.Exit(run_job(invocation, summary, verbose=verbose, detached=detached))
+    raise typer.Exit(run_job(invocation, summary, verbose=verbose, detached=detached, emit=emit))
 
 
 def _invocation(

@@ -35,6 +35,8 @@ PARAMETERS: Final = {
     **dict.fromkeys(("-m", "--jobmanager"), "jobmanager"),
     **dict.fromkeys(("-t", "--target"), "target"),
     **dict.fromkeys(("-d", "--detached"), "detached"),
+    "--flink-python": "flink_python",
+    "--emit": "emit",
     **dict.fromkeys(("-v", "--verbose"), "verbose"),
 }
 """Parameters of `main.run` by option; `-pym` and `--help` are left to it."""
@@ -65,6 +67,7 @@ def plain_run(words: Sequence[str]) -> Callable[[], int] | None:
             given.get("summary"),
             verbose=given.get("verbose", False),
             detached=given.get("detached", False),
+            emit=given.get("emit"),
         )
 
     return run
@@ -98,7 +101,7 @@ def _is_count(value: str) -> bool:
 
 
 def _invocation(given: dict[str, Any]) -> Invocation:
-    settings = target_settings(given.get("jobmanager"), given.get("target"))
+    settings = target_settings(given.get("jobmanager"), given.get("target"), given.get("flink_python"))
     settings |= recovery_settings(
         given.get("from_savepoint"),
         given.get("allow_non_restored_state", False),

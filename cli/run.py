@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from shmflink.client.cluster_signals import ClusterSignals, handling
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.executor import use_executor
-from shmflink.config.options import CLUSTER_NAME, EXECUTION_TARGET
+from shmflink.config.options import CLUSTER_NAME, EXECUTION_TARGET, FLINK_ADDRESS, FLINK_PYTHON
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.errors import (
     DirectoryInUseError,
@@ -43,13 +43,25 @@ __all__ = ["run_job"]
 LOST = 75  # EX_TEMPFAIL: the HA directory keeps the jobs; starting the program again resumes them
 
 
-def run_job(invocation: Invocation, summary: str | None, *, verbose: bool, detached: bool = False) -> int:
+def run_job(
+    invocation: Invocation,
+    summary: str | None,
+    *,
+    verbose: bool,
+    detached: bool = False,
+    emit: str | None = None,
+) -> int:
     """Runs the job's file; returns the exit code. `summary` is a file's path, or '-' for standard error.
     `detached`: the jobs continue without this process.
     """
     started_ns = SYSTEM_CLOCK.monotonic_ns()
     if verbose:
         _log_everything()
+    if EXECUTION_TARGET.read(invocation.configuration) == "FLINK":
+        return _run_on_flink(invocation, summary, emit, verbose=verbose, detached=detached)
+    if emit is not None:
+        say("--emit writes the program that runs on Flink: add --target flink, or use shmflink info --emit")
+        return FAILED
     record = RunRecord(invocation.file)
     reporter = ServiceNotifier.where_asked(reporter_for(record), os.environ)
     try:
@@ -68,6 +80,33 @@ def run_job(invocation: Invocation, summary: str | None, *, verbose: bool, detac
     if summary is not None:
         _write_summary(record, summary, code, (SYSTEM_CLOCK.monotonic_ns() - started_ns) / 1e6)
     return code
+
+
+def _run_on_flink(
+    invocation: Invocation, summary: str | None, emit: str | None, *, verbose: bool, detached: bool
+) -> int:
+    """Runs the job's file; its jobs run on Flink. Returns the exit code."""
+    from shmflink.client.flink_executor import FlinkExecutor, flink_python
+
+    configuration = invocation.configuration
+    address = FLINK_ADDRESS.read(configuration)
+    if summary is not None:
+        say("--json: Flink gives no summary; leave it out, or use --target local")
+        return FAILED
+    if detached and address is None:
+        say("-d: a detached job needs a Flink cluster that outlives this command: name it (-m HOST:PORT)")
+        return FAILED
+    try:
+        python = flink_python(FLINK_PYTHON.read(configuration))
+    except UsageError as error:
+        say(str(error))
+        return FAILED
+    executor = FlinkExecutor(configuration, python, address=address, emit=emit, detached=detached, verbose=verbose)
+    try:
+        with use_executor(executor):
+            return _exit_code(invocation, lambda: 0, is_recovering=False)
+    finally:
+        executor.close()
 
 
 def _cluster(invocation: Invocation, reporter: JobReporter, *, detached: bool) -> EmbeddedCluster | SessionCluster:

@@ -1,6 +1,7 @@
 """`python -m perf CASE... [--peers] [--json] [--smoke]`: measures shmflink and other engines on this machine.
 
-Other uses: `python -m perf --list`, `python -m perf clean` (removes the data), `python -m perf setup-flink`.
+Other uses: `python -m perf --list`, `python -m perf clean` (removes the data). Flink is measured where
+`shmflink flink setup` has installed it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from perf import flink_setup, quiet, report
+from perf import quiet, report
 from perf.data import cache_folder, clean
 from perf.engines import ENGINES, OURS
 from perf.runner import REPEATS, Case, Options, collect_cases, failed, print_json, print_table
@@ -20,8 +21,6 @@ from perf.shapes import command as shapes
 
 def main() -> int:
     """Exit code: 0 all targets met (or not judged), 1 some missed, 2 wrong arguments."""
-    if sys.argv[1:2] == ["setup-flink"]:
-        return flink_setup.main(sys.argv[2:])
     cases = collect_cases()
     arguments = _parser(cases).parse_args()
     if arguments.list:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from perf import flink_setup
 from perf.process_tree import TreeUsage
 from perf.runner import run_process, shmflink
+from shmflink.client import flink_environment
 
 __all__ = ["ENGINES", "OURS", "SLOTS", "Measured", "missing", "run_ours", "run_peer"]
 
@@ -44,7 +44,7 @@ class Measured:
 def missing(engine: str) -> str | None:
     """Why an engine cannot run here, and what to do; None where it can."""
     if engine == "flink":
-        return flink_setup.missing()
+        return flink_environment.missing()
     if importlib.util.find_spec(engine) is None:
         return "not installed: pip install 'shmflink[bench]'"
     return None
@@ -63,7 +63,7 @@ def run_ours(job: str, arguments: Sequence[str], slots: int = SLOTS) -> Measured
 
 def run_peer(engine: str, query: str, inputs: Path, output: Path, *, is_warm: bool = False) -> Measured:
     """`perf.peers.run` in the engine's environment."""
-    python = str(flink_setup.find_python()) if engine == "flink" else sys.executable
+    python = str(flink_environment.find_python()) if engine == "flink" else sys.executable
     with tempfile.TemporaryDirectory(prefix="shmflink-perf-") as folder:
         result = os.path.join(folder, "result.json")
         command = [python, "-m", "perf.peers.run", engine, query, str(inputs), str(output), result]

@@ -1,6 +1,6 @@
 """Apache Flink: SQL in batch mode, parallelism 2, from CSV, JSON lines or text to CSV (its package has no Parquet).
 
-Runs in the environment that `python -m perf setup-flink` makes. A case returns the net run time that Flink itself
+Runs in the environment that `shmflink flink setup` makes. A case returns the net run time that Flink itself
 reports for the job; planning and starting the mini-cluster count as start-up.
 """
 

@@ -112,10 +112,10 @@ class EmbeddedCluster:
         merged = {**self.configuration, **configuration}
         if HA_TYPE.read(merged) != HA_TYPE.read(self.configuration):
             _LOG.warning("%s is set for the job only: set it where the cluster starts (-D)", HA_TYPE.key)
-        if EXECUTION_TARGET.read(merged) != "LOCAL":
+        if (target := EXECUTION_TARGET.read(merged)) != "LOCAL":
             raise UsageError(
-                f"{EXECUTION_TARGET.key} is REMOTE, but the program has a cluster of its own: name the session cluster "
-                "where the program starts (shmflink run -t remote, or -m NAME)"
+                f"{EXECUTION_TARGET.key} is {target}, but the program has a cluster of its own: name the target "
+                f"where the program starts (shmflink run -t {target.lower()})"
             )
         self.start()
         if SLOTS.read(self.configuration) is None:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, NoReturn, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from shmflink.client.abandoned import ABANDONED
 from shmflink.client.cluster_signals import ending_by_signals, is_program, killing_by_signals, without_traceback
@@ -53,10 +53,10 @@ class Executor(Protocol):
 
 @runtime_checkable
 class PlanReader(Protocol):
-    """An executor that looks at plans and runs nothing."""
+    """An executor that runs logical plans on another engine, or only shows them."""
 
-    def read_plan(self, plan: LogicalPlan, graph: StreamGraph, job: JobGraph) -> NoReturn:
-        """Takes what the program made; leaves the program by an exception of its own."""
+    def submit_plan(self, plan: LogicalPlan, graph: StreamGraph, job: JobGraph) -> JobClient:
+        """Takes what the program made. One that runs nothing leaves the program by an exception of its own."""
         ...
 
 

@@ -32,6 +32,8 @@ __all__ = [
     "CPU_PINNING",
     "DEFAULT_PARALLELISM",
     "EXECUTION_TARGET",
+    "FLINK_ADDRESS",
+    "FLINK_PYTHON",
     "FLOATING_BUFFERS_PER_GATE",
     "GLOBAL_JOB_PARAMETERS",
     "HEARTBEAT_INTERVAL",
@@ -157,8 +159,22 @@ EXECUTION_TARGET: Final = Option(
     "execution.target",
     kinds.STRING,
     "LOCAL",
-    "LOCAL: a program starts a cluster of its own. REMOTE: its jobs run on the session cluster cluster.name.",
-    choices=("LOCAL", "REMOTE"),
+    "LOCAL: a program starts a cluster of its own. REMOTE: its jobs run on the session cluster cluster.name. FLINK: "
+    "they run on Apache Flink.",
+    choices=("LOCAL", "REMOTE", "FLINK"),
+)
+FLINK_ADDRESS: Final = Option(
+    "flink.address",
+    kinds.STRING,
+    None,
+    "*shmflink only.* host:port of the Flink cluster that runs jobs of execution.target: FLINK. Without it, each job "
+    "runs in a Flink of its own.",
+)
+FLINK_PYTHON: Final = Option(
+    "flink.python",
+    kinds.STRING,
+    None,
+    "*shmflink only.* The Python with PyFlink for execution.target: FLINK. Default: that of shmflink flink setup.",
 )
 SLOTS_PER_TASKMANAGER: Final = Option(
     "taskmanager.numberOfTaskSlots",
@@ -233,6 +249,8 @@ OPTIONS: Final[Mapping[str, Option[object]]] = {
         SLOTS,
         CLUSTER_NAME,
         EXECUTION_TARGET,
+        FLINK_ADDRESS,
+        FLINK_PYTHON,
         DEFAULT_PARALLELISM,
         PIPELINE_NAME,
         MAX_PARALLELISM,

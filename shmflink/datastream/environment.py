@@ -297,7 +297,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
             self.recorder.clear()  # also if refused: otherwise the next job would be refused because of this one
         configuration, executor = self._configuration.to_dict(), current_executor()
         if isinstance(executor, PlanReader):  # does not check the destinations of the job's output
-            executor.read_plan(plan, graph, job_graph)
+            return executor.submit_plan(plan, graph, job_graph)
         check_targets(plan, configuration)
         for text in delivery_warnings(plan, configuration):
             warnings.warn(text, stacklevel=3)

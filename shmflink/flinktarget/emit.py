@@ -118,7 +118,7 @@ class _Writer:
         head = _HEAD.format(name=self._plan.name, version=version, dotted=".".join(map(str, version)))
         blobs = [f"    # {what}\n    {name!r}: {text!r},\n" for name, (what, text) in self._functions.items()]
         table = "FUNCTIONS = {\n" + "".join(blobs) + "}\n"
-        body = "\n".join([*self._environment(), *statements, f"    env.execute({self._plan.name!r})"])
+        body = "\n".join([*self._environment(), *statements, f"    return env.execute({self._plan.name!r})"])
         run = '\n\nif __name__ == "__main__":\n    main()\n'
         return f"{head}\n{LOADER}\n\n{table}\n\ndef main():\n{body}\n{run}"
 

@@ -13,9 +13,10 @@ import enum
 import io
 import sys
 import sysconfig
-from collections.abc import Iterator
-from types import ModuleType
-from typing import Any, Final
+from collections import ChainMap
+from collections.abc import Callable, Iterator
+from types import CodeType, ModuleType
+from typing import Any, ClassVar, Final
 
 import cloudpickle
 
@@ -23,7 +24,7 @@ from shmflink.core.row import Row, field_names_of
 from shmflink.errors import JobGraphError
 from shmflink.flinktarget.construction import construction_of
 
-__all__ = ["LOADER", "constructed", "member", "row_of", "shipped"]
+__all__ = ["LOADER", "code_in_file", "constructed", "member", "row_of", "shipped"]
 
 LOADER: Final = '''
 class _Loader(pickle.Unpickler):
@@ -31,7 +32,7 @@ class _Loader(pickle.Unpickler):
 
     def find_class(self, module, name):
         if module.partition(".")[0] == "shmflink":
-            return {"constructed": _constructed, "member": _named, "row_of": _row_of}.get(name) or _named(name)
+            return _OURS.get(name) or _named(name)
         if name == "subimport":
             return _module
         if module == "cloudpickle.cloudpickle" and not hasattr(cloudpickle.cloudpickle, name):
@@ -63,6 +64,13 @@ def _row_of(kind, names, values):
     return row
 
 
+def _code_in_file(make, arguments, filename):
+    return make(*arguments).replace(co_filename=filename)
+
+
+_OURS = {"constructed": _constructed, "member": _named, "row_of": _row_of, "code_in_file": _code_in_file}
+
+
 def _load(text):
     return _Loader(io.BytesIO(base64.b64decode(text))).load()
 '''
@@ -78,6 +86,15 @@ def member(name: str) -> None:
 
 def row_of(kind: int, names: list[str], values: list[Any]) -> None:
     """Stands for PyFlink's row in pickled functions; never called here."""
+
+
+def code_in_file(make: Callable[..., CodeType], arguments: tuple[Any, ...], filename: str) -> None:
+    """Stands for a function's code in pickled functions: tracebacks name the user's file. Never called here."""
+
+
+def _reduce_code(code: CodeType) -> tuple[Any, ...]:
+    make, arguments = cloudpickle.Pickler.dispatch_table[CodeType](code)[:2]
+    return code_in_file, (make, arguments, code.co_filename)
 
 
 def shipped(value: object, what: str) -> str:
@@ -98,6 +115,10 @@ def shipped(value: object, what: str) -> str:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap(
+        {CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table
+    )
+
     def reducer_override(self, obj: Any) -> Any:
         made = construction_of(obj)
         if made is not None:

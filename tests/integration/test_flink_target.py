@@ -1,7 +1,7 @@
 """Programs that `shmflink info --emit` writes: the same results as the job itself, on our engine and on Flink.
 
 Our engine runs a written program when the word `pyflink` in it is replaced by `shmflink`. Flink runs it as it is, where
-`python -m perf setup-flink` has installed it.
+`shmflink flink setup` has installed it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2]))  # for `perf`, which is not installed
-
-from perf.flink_setup import find_python, missing
+from shmflink.client.flink_environment import find_python, missing
 
 COMMAND = (sys.executable, "-c", "from shmflink.cli.entry import main; main()")
 SHOUTING = """
@@ -144,7 +142,7 @@ def ours(program: Path, *arguments: str) -> list[str]:
 
 
 def on_flink(program: Path) -> list[str]:
-    """In the environment that `setup-flink` made; its workers call `python`."""
+    """In the environment that `shmflink flink setup` made; its workers call `python`."""
     python = find_python()
     assert python is not None, missing()
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
@@ -206,12 +204,12 @@ def test_a_job_with_calls_that_pyflink_lacks_is_refused_with_its_lines(tmp_path:
     assert not (tmp_path / "made.py").exists()
 
 
-@pytest.mark.skipif(missing() is not None, reason="Flink is not set up: python -m perf setup-flink")
+@pytest.mark.skipif(missing() is not None, reason="Flink is not set up: shmflink flink setup")
 def test_flink_gives_the_same_lines(job: Path) -> None:
     assert on_flink(emitted(job)) == ours(job)
 
 
-@pytest.mark.skipif(missing() is not None, reason="Flink is not set up: python -m perf setup-flink")
+@pytest.mark.skipif(missing() is not None, reason="Flink is not set up: shmflink flink setup")
 def test_flink_reads_and_writes_the_same_files(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("to be or\nnot to be\n")
     program = tmp_path / "lines.py"

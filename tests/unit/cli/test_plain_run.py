@@ -29,8 +29,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What would have been run: by either way."""
     calls: list[Any] = []
 
-    def record(invocation: Any, summary: str | None, *, verbose: bool, detached: bool) -> int:
-        calls.append((invocation, summary, verbose, detached))
+    def record(invocation: Any, summary: str | None, *, verbose: bool, detached: bool, emit: str | None) -> int:
+        calls.append((invocation, summary, verbose, detached, emit))
         return 7
 
     monkeypatch.setattr(run_command, "run_job", record)
@@ -61,6 +61,8 @@ def by_typer(words: list[str]) -> int:
         ["-pyclientexec", sys.executable, "JOB"],
         ["-t", "remote", "-d", "JOB", "-d"],
         ["-m", "team", "JOB", "-m", "theirs"],
+        ["-t", "flink", "-m", "host:8081", "--flink-python", "/p/bin/python", "--emit", "kept.py", "JOB"],
+        ["JOB", "--pyflink"],
     ],
 )
 def test_the_same_as_by_typer(words: list[str], job: str, ran: list[Any]) -> None:
@@ -89,6 +91,7 @@ def test_the_same_as_by_typer(words: list[str], job: str, ran: list[Any]) -> Non
         ["-n", "JOB"],
         ["-t", "cloud", "JOB"],
         ["-t", "local", "-m", "team", "JOB"],
+        ["-t", "flink", "-m", "host", "JOB"],
         ["-s", "p", "-cm", "maybe", "JOB"],
         ["-pym", "absent_module"],
         ["JOB", "-D"],

@@ -51,7 +51,7 @@ def test_each_call_is_a_statement(writer: Any) -> None:
         "key_by_3 = map_2.key_by(_load(FUNCTIONS['key_by_3']), key_type=Types.STRING())",
         "reduce_5 = key_by_3.reduce(_load(FUNCTIONS['reduce_5'])).name('Reduce')",
         "write_6 = reduce_5.print('out').name('Print to Std. Out')",
-        "env.execute('job')",
+        "return env.execute('job')",
     ]
     assert "# Settings of shmflink alone: taskmanager.memory" in program_of(
         replace(writer.plan, configuration={"taskmanager.memory": "1g"})

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from perf import flink_setup
+from shmflink.client import flink_environment
+from shmflink.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +26,8 @@ def java(folder: Path, version: str) -> Path:
 
 
 def test_absent_it_names_the_command() -> None:
-    assert flink_setup.find_python() is None
-    assert flink_setup.missing() == "not installed: python -m perf setup-flink"
+    assert flink_environment.find_python() is None
+    assert flink_environment.missing() == "Apache Flink is not installed: shmflink flink setup"
 
 
 def test_the_environment_that_was_set_up_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -39,8 +40,8 @@ def test_the_environment_that_was_set_up_is_found(monkeypatch: pytest.MonkeyPatc
     pointer.write_text(f"{environment}\n", encoding="utf-8")
     java(tmp_path / "jdk", "17.0.15")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
-    assert flink_setup.find_python() == environment / "bin" / "python"
-    assert flink_setup.missing() is None
+    assert flink_environment.find_python() == environment / "bin" / "python"
+    assert flink_environment.missing() is None
 
 
 @pytest.mark.parametrize(("version", "said"), [("1.8.0_402", "is version 1"), ("11.0.2", "is version 11")])
@@ -49,16 +50,14 @@ def test_an_old_java_says_what_to_install(
 ) -> None:
     java(tmp_path / "jdk", version)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
-    problem = flink_setup.java_problem()
+    problem = flink_environment.java_problem()
     assert problem is not None
     assert said in problem
     assert "openjdk-17-jre-headless" in problem
 
 
-def test_without_java_nothing_is_installed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_java_nothing_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert flink_setup.main(["--folder", str(tmp_path / "flink")]) == 1
-    assert "no Java found" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="no Java found"):
+        flink_environment.set_up(tmp_path / "flink")
     assert not (tmp_path / "flink").exists()
