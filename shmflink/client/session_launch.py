@@ -12,10 +12,9 @@ from typing import Final, NoReturn
 from shmflink.client.control_client import describe
 from shmflink.client.jobmanager_launch import become_jobmanager, launch_jobmanager
 from shmflink.client.standard_streams import STDERR, STDOUT, fill_standard_descriptors
-from shmflink.config.checkpoint_options import HA_TYPE
 from shmflink.config.options import CLUSTER_NAME, SLOTS
 from shmflink.core.clock import SYSTEM_CLOCK
-from shmflink.errors import JobManagerLostError, UsageError
+from shmflink.errors import JobManagerLostError
 from shmflink.rpc.control_messages import ClusterDescription
 from shmflink.rpc.launch import LaunchSettings, send_launch
 from shmflink.rpc.messages import StartCluster
@@ -28,7 +27,7 @@ _LOOK_MS: Final = 20
 
 
 def become_session(configuration: Mapping[str, str]) -> NoReturn:
-    """Replaces this process by the JobManager of a session cluster. UsageError if it cannot have what is configured."""
+    """Replaces this process by the JobManager of a session cluster."""
     request = _request(configuration)
     fill_standard_descriptors()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -41,7 +40,6 @@ def start_session(configuration: Mapping[str, str], environment: Mapping[str, st
     """Starts the JobManager in a session of its own and waits until its TaskManagers are up. `log_fd`: its output.
 
     Raises:
-        UsageError: it cannot have what is configured.
         JobManagerLostError: it ended; its output says why.
     """
     request = _request(configuration)
@@ -73,13 +71,8 @@ def wait_gone(pid: int) -> None:
 
 
 def _request(configuration: Mapping[str, str]) -> StartCluster:
-    if HA_TYPE.read(configuration) != "NONE":
-        raise UsageError(
-            f"{HA_TYPE.key}: a session cluster keeps no jobs in an HA directory yet; run a job that must survive its "
-            "JobManager on a cluster of its own (shmflink run -t LOCAL)"
-        )
     slots = SLOTS.read(configuration) or len(os.sched_getaffinity(0))
-    return StartCluster(slots, configuration, session=CLUSTER_NAME.read(configuration))
+    return StartCluster(slots, configuration, recovers=True, session=CLUSTER_NAME.read(configuration))
 
 
 def _description_of(pid: int, environment: Mapping[str, str]) -> ClusterDescription | None:

@@ -16,6 +16,7 @@ from shmflink.config.option import Option
 from shmflink.config.python_options import PYTHON_OPTIONS, PYTHON_REFUSED
 from shmflink.config.rest_options import REST_OPTIONS
 from shmflink.config.restart_options import RESTART_OPTIONS
+from shmflink.config.session_options import SESSION_OPTIONS
 from shmflink.errors import ConfigurationError
 
 __all__ = [
@@ -277,6 +278,7 @@ OPTIONS: Final[Mapping[str, Option[object]]] = {
         *RESTART_OPTIONS,
         *PYTHON_OPTIONS,
         *REST_OPTIONS,
+        *SESSION_OPTIONS,
     )
 }
 

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from shmflink.core.ids import JobId
 from shmflink.jobmanager.ended_jobs import EndedJobs
+from shmflink.jobmanager.job_archive import ArchivedJob
 from shmflink.jobmanager.job_run import JobRun
 from shmflink.rpc.control_messages import CheckpointTaken, JobOverview, RequestFailed
 from shmflink.rpc.messages import Failure
 from shmflink.rpc.read_messages import JobRead, JobsRead, ReadJob, ReadJobs, ReadVertex, VertexRead
 
-__all__ = ["JobRequest", "RunControl"]
+__all__ = ["Archive", "JobRequest", "RunControl"]
+
+Archive = Callable[[ArchivedJob, list[ArchivedJob]], object]
 
 JobRequest = ReadJobs | ReadJob | ReadVertex
 
@@ -20,9 +23,11 @@ JobRequest = ReadJobs | ReadJob | ReadVertex
 class RunControl:
     """A `control_socket.JobControl` over job runs; `runs` is the JobManager's own, and changes."""
 
-    def __init__(self, runs: Mapping[JobId, JobRun]) -> None:
+    def __init__(self, runs: Mapping[JobId, JobRun], over: EndedJobs, archive: Archive | None = None) -> None:
+        """`over`: where jobs are remembered. `archive` gets what is kept of a job, and what is forgotten."""
         self._runs = runs
-        self._over = EndedJobs()
+        self._over = over
+        self._archive = archive
 
     def jobs(self) -> Sequence[JobOverview]:
         """Those that are over first."""
@@ -33,7 +38,9 @@ class RunControl:
 
     def remember(self, run: JobRun) -> None:
         """It is over."""
-        self._over.add(run.reading)
+        kept, forgotten = self._over.add(run.reading)
+        if self._archive is not None:
+            self._archive(kept, forgotten)
 
     def read(self, request: JobRequest) -> JobsRead | JobRead | VertexRead | RequestFailed:
         """What somebody wants to look at."""

@@ -25,6 +25,7 @@ from shmflink.jobmanager.ha_calls import HaCalls
 from shmflink.jobmanager.ha_folder import Owner
 from shmflink.jobmanager.recovery import Recovery
 from shmflink.jobmanager.resumption import resumption_text
+from shmflink.jobmanager.session_recovery import SessionRecovery
 from shmflink.rpc.messages import JobEnded, StartCluster, SubmitJob
 
 __all__ = ["JobStore", "OpeningPatience"]
@@ -119,7 +120,10 @@ class JobStore:
         since = datetime.fromtimestamp(now_ms / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         owner = Owner(os.getpid(), socket.gethostname(), since)
         try:
-            recovery = Recovery.open(request.configuration, self._environment, owner, self._waited_for)
+            if request.session:
+                recovery = SessionRecovery.open_session(request.configuration, self._environment, owner)
+            else:
+                recovery = Recovery.open(request.configuration, self._environment, owner, self._waited_for)
             return recovery, recovery.jobs() if request.recovers else ()
         except ShmflinkError as error:
             return error

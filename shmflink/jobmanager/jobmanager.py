@@ -32,8 +32,10 @@ from shmflink.jobmanager.cluster_reading import ClusterReading
 from shmflink.jobmanager.control_socket import BoundSocket, ControlSocket, bind_control_socket
 from shmflink.jobmanager.dispatcher import Dispatcher, Lifetime
 from shmflink.jobmanager.dispatcher_effects import ClientId, Effect
+from shmflink.jobmanager.ended_jobs import EndedJobs
 from shmflink.jobmanager.host_cpus import HostCpus, claim_cpus
 from shmflink.jobmanager.host_supervisor import HostSupervisor
+from shmflink.jobmanager.job_archive import ArchiveWriter, JobArchive
 from shmflink.jobmanager.job_control import RunControl
 from shmflink.jobmanager.job_feed import JobFeed
 from shmflink.jobmanager.job_runs import JobRuns
@@ -92,6 +94,7 @@ class JobManager:
         self._slots_wanted = 0
         self._defaults: Mapping[str, str] = {}  # for the jobs of a session cluster
         self._door: SessionDoor | None = None
+        self._archive: ArchiveWriter | None = None
         self._name: socket.socket | None = None  # holds the name of a session cluster as long as this process lives
         first = self.adopt(
             AsyncConnection(client, loop, lambda said: self.said(first, said), lambda why: self.gone(first, why))
@@ -136,13 +139,24 @@ class JobManager:
         slots: SlotPool[TaskManagerId] = SlotPool(SLOTS_PER_TASKMANAGER.read(request.configuration))
         self._runs = JobRuns(self._loop, SYSTEM_CLOCK, self._store, request.slots, slots, self._feed)
         self._runs.renews_taskmanagers = bool(request.session)
-        self._feed.control = RunControl(self._runs.runs)
+        over = EndedJobs.of(request.configuration, SYSTEM_CLOCK)
+        archive = JobArchive.of(request.configuration, self._environment, SYSTEM_CLOCK) if request.session else None
+        self._archive = None if archive is None else ArchiveWriter(archive)
+        self._feed.control = RunControl(self._runs.runs, over, self._archive)
         if request.session:
+            self._feed.is_of_session = True
             self._defaults = request.configuration
             self._loop.add_signal_handler(signal.SIGINT, self.shut_down)
         reading = ClusterReading(request.session, request.configuration, self._host, slots, self._runs, SYSTEM_CLOCK)
         self._door = SessionDoor(request.session, self, slots, self._runs, lambda: self._host.are_ready, reading)
-        prepared = self._loop.run_in_executor(None, self._prepare, request)
+
+        def prepare() -> tuple[HostCpus, BoundSocket | ResourceError]:
+            found = self._prepare(request)
+            if archive is not None:  # nobody reads of jobs before the control socket is served
+                over.restore(archive.load())
+            return found
+
+        prepared = self._loop.run_in_executor(None, prepare)
         prepared.add_done_callback(partial(self._prepared, request))
 
     def _prepare(self, request: StartCluster) -> tuple[HostCpus, BoundSocket | ResourceError]:
@@ -164,7 +178,7 @@ class JobManager:
         try:
             cpus, bound = done.result()
             assert self._door is not None, "the cluster has begun to start"
-            if isinstance(bound, BoundSocket):
+            if isinstance(bound, BoundSocket) and self._feed.control is not None:
                 self._feed.socket = ControlSocket(self._loop, self._feed.control, self._door, bound)
             if self._dispatcher.is_ending:
                 return
@@ -236,6 +250,8 @@ class JobManager:
         job_id = submission.graph.job_id
 
         def refused(error: ShmflinkError) -> None:
+            if self._feed.is_of_session:
+                _LOG.error("job '%s' cannot run: %s", submission.graph.name, error)
             self._perform(self._dispatcher.refused(job_id, failure_of(error)))
 
         def admitted(admission: Admission, resumption: str) -> None:
@@ -320,6 +336,8 @@ class JobManager:
             await self._loop.run_in_executor(None, self._feed.socket.remove)
         dispatcher = self._dispatcher
         await self._store.close(is_finished=dispatcher.is_ending and not dispatcher.is_suspending)
+        if self._archive is not None:
+            await self._loop.run_in_executor(None, self._archive.close)
         for connection in self._clients.values():
             connection.close()
         self._host.close()

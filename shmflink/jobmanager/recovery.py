@@ -21,7 +21,7 @@ from shmflink.jobmanager.result_note import EndedJob, dump_note, load_note
 from shmflink.rpc.messages import Failure, JobEnded, SubmitJob
 from shmflink.rpc.states import JobState
 
-__all__ = ["Recovery"]
+__all__ = ["Recovery", "storage_directory"]
 
 _LOG: Final = logging.getLogger(__name__)
 _FIRST_EPOCH_MASK: Final = (1 << 30) - 1
@@ -53,7 +53,7 @@ class Recovery:
         if HA_TYPE.read(configuration) == "NONE":
             return Recovery(None)
         cluster_id = HA_CLUSTER_ID.read(configuration)
-        store = HaStore.open(_storage_directory(configuration, environment), cluster_id, owner)
+        store = HaStore.open(storage_directory(configuration, environment), cluster_id, owner)
         recovery = Recovery(store, cluster_id)
         recovery._take_note(waited_for)
         recovery._finish_removals(store)
@@ -70,7 +70,7 @@ class Recovery:
     @staticmethod
     def jobs_of_other(configuration: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
         """The names of the jobs that the JobManager runs which holds our HA directory."""
-        return job_names(_storage_directory(configuration, environment), HA_CLUSTER_ID.read(configuration))
+        return job_names(storage_directory(configuration, environment), HA_CLUSTER_ID.read(configuration))
 
     def _take_note(self, waited_for: tuple[int, str] | None) -> None:
         assert self._store is not None
@@ -269,7 +269,8 @@ def _job_name(pointers: Sequence[str]) -> str:
     return ""
 
 
-def _storage_directory(configuration: Mapping[str, str], environment: Mapping[str, str]) -> str:
+def storage_directory(configuration: Mapping[str, str], environment: Mapping[str, str]) -> str:
+    """Where HA directories are: as configured, or in the user's state folder."""
     text = HA_STORAGE_DIRECTORY.read(configuration) or _default_directory(environment)
     return local_directory(text, HA_STORAGE_DIRECTORY.key)
 

@@ -77,7 +77,8 @@ class Shell:
     def jobs(self) -> dict[str, str]:
         """State by name."""
         found = json.loads(self.command("list", "-a", "--json").stdout)
-        return {job["name"]: job["state"] for job in found if job["jobmanager_pid"] == self.pid()}
+        own = self.pid()
+        return {job["name"]: job["state"] for job in found if job["jobmanager_pid"] == own}
 
     @property
     def log(self) -> str:
@@ -211,8 +212,6 @@ def test_of_two_clusters_that_start_at_once_under_one_name_one_is_refused(tmp_pa
 
 def test_what_a_session_cluster_cannot_do_is_refused(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    ha = shell.command("jobmanager", "-D", "high-availability.type=filesystem")
-    assert (ha.returncode, "keeps no jobs in an HA directory yet" in ha.stderr) == (1, True)
     alone = shell.command("run", "-d", shell.program("finite.py", FINITE))
     assert (alone.returncode, "-d: a detached job needs a cluster that outlives" in alone.stderr) == (1, True)
     both = shell.command("run", "-t", "local", "-m", "team", shell.program("finite.py", FINITE))
@@ -230,3 +229,53 @@ def test_the_jobmanager_in_the_foreground_ends_by_ctrl_c(tmp_path: Path) -> None
     jobmanager.send_signal(signal.SIGINT)
     out, _ = jobmanager.communicate(timeout=WAIT_S)
     assert (jobmanager.returncode, out) == (0, "10\n20\n30\n")
+
+
+COUNTS = """
+from shmflink.common import Encoder, Types, WatermarkStrategy
+from shmflink.datastream.connectors.file_system import FileSink
+from shmflink.datastream.connectors.number_seq import NumberSequenceSource
+env.enable_checkpointing(100)
+numbers = env.from_source(NumberSequenceSource(0, 399_999), WatermarkStrategy.no_watermarks(), 'numbers')
+slow = numbers.map(lambda n: (time.sleep(0.00001), n)[1])
+slow.map(str, Types.STRING()).sink_to(FileSink.for_row_format(sys.argv[1], Encoder.simple_string_encoder()).build())
+env.execute(os.path.basename(sys.argv[1]))
+"""
+
+
+def test_jobs_outlive_the_death_of_the_jobmanager_where_there_is_an_ha_directory(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    configured = ("-D", "high-availability.type=FILESYSTEM", "-D", f"high-availability.storageDir={tmp_path}/ha")
+    configured += ("-D", f"execution.checkpointing.dir={tmp_path}/checkpoints", "--slots", "3")
+    names = [f"out{number}" for number in range(3)]
+    try:
+        assert shell.command("start-cluster", *configured).returncode == 0
+        program = shell.program("counts.py", COUNTS)
+        for name in names:
+            done = shell.command("run", "-t", "remote", "-d", program, str(tmp_path / name))
+            assert done.returncode == 0, done.stderr
+        while len(list((tmp_path / "checkpoints").rglob("_metadata"))) < len(names):
+            assert set(shell.jobs().values()) <= {"CREATED", "RUNNING"}
+        os.kill(shell.pid(), signal.SIGKILL)
+        again = shell.command("start-cluster", *configured)
+        assert again.returncode == 0, again.stderr
+        assert shell.log.count("resumes from checkpoint") == len(names), shell.log
+        while set(shell.jobs().values()) != {"FINISHED"}:
+            assert set(shell.jobs().values()) <= {"CREATED", "RUNNING", "FINISHED"}, shell.log
+        for name in names:
+            lines = " ".join(path.read_text() for path in (tmp_path / name).glob("**/[!._]*") if path.is_file())
+            assert sorted(map(int, lines.split())) == list(range(400_000)), name
+    finally:
+        shell.command("stop-cluster")
+        shell.close()
+    assert [path for path in (tmp_path / "ha").rglob("*") if path.parent.name in ("jobs", "results")] == []
+
+
+def test_jobs_that_are_over_are_told_by_the_next_cluster_of_the_name_until_they_expire(shell: Shell) -> None:
+    assert shell.run(shell.program("finite.py", FINITE)).returncode == 0
+    for slots, expires, known in (("1", "1 h", {"finite": "FINISHED"}), ("1", "0", {})):
+        assert shell.command("stop-cluster").returncode == 0
+        again = shell.command("start-cluster", "--slots", slots, "-D", f"jobstore.expiration-time={expires}")
+        assert again.returncode == 0, again.stderr
+        assert shell.jobs() == known
+    assert list((shell.folder / "state" / "shmflink" / "jobs" / "default").iterdir()) == []
