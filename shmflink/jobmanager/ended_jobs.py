@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from shmflink.config.session_options import JOB_STORE_CAPACITY, JOB_STORE_EXPIRATION
-from shmflink.core.clock import Clock
+from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.ids import JobId
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.jobmanager.job_archive import ArchivedJob
@@ -16,6 +16,7 @@ from shmflink.rpc.read_messages import JobRead, JobSummary, ReadJob, ReadVertex,
 
 __all__ = ["EndedJobs"]
 
+_JOBS_MAX: Final = JOB_STORE_CAPACITY.default
 _SUBTASKS_MAX: Final = 20_000  # of all of them: the oldest jobs lose their subtasks first
 
 
@@ -32,7 +33,10 @@ class _Ended:
 class EndedJobs:
     """Bounded in jobs, in subtasks and in time."""
 
-    def __init__(self, clock: Clock, jobs_max: int, expires_after_ms: int) -> None:
+    def __init__(
+        self, clock: Clock = SYSTEM_CLOCK, jobs_max: int = _JOBS_MAX, expires_after_ms: int | None = None
+    ) -> None:
+        """`expires_after_ms`: after their ends jobs are forgotten; None: never."""
         self._clock = clock
         self._jobs_max = jobs_max
         self._expires_after_ms = expires_after_ms
@@ -64,6 +68,8 @@ class EndedJobs:
 
     def _expired(self) -> list[ArchivedJob]:
         """Takes out those that ended too long ago."""
+        if self._expires_after_ms is None:
+            return []
         oldest_ms = self._clock.processing_time_ms() - self._expires_after_ms
         expired = [job_id for job_id, one in self._jobs.items() if one.kept.ended_ms < oldest_ms]
         return [self._jobs.pop(job_id).kept for job_id in expired]
