@@ -243,7 +243,7 @@ def _aggregates() -> Iterable[Comparison]:
         )
     yield Comparison("skew", "the same, half of all rows with one key", "events_skew", *parquet, (Target(1.2),))
     strings = ("aggregate_parquet", "perf/jobs/aggregate.py", AGGREGATED_STRINGS)
-    yield Comparison("string_keys", "the same, 100 k keys that are strings", "events_string", *strings, (Target(1.0),))
+    yield Comparison("string_keys", "the same, 100 k keys that are strings", "events_string", *strings, (Target(1.2),))
     yield Comparison("small_files", "the same from 5,000 small files", "small_files", *parquet, (Target(0.8),))
 
 
@@ -297,6 +297,7 @@ COMPARISONS: Final[dict[str, Comparison]] = {
             "distinct",
             "perf/jobs/distinct.py",
             pa.schema([("key", pa.int64())]),
+            (Target(1.1),),
         ),
         Comparison(
             "wide",
@@ -305,6 +306,7 @@ COMPARISONS: Final[dict[str, Comparison]] = {
             "wide",
             "perf/jobs/wide.py",
             pa.schema([("c003", pa.float64()), ("c100", pa.int64()), ("c199", pa.float64())]),
+            (Target(1.1),),
         ),
     )
 }

@@ -40,8 +40,8 @@ def slots(options: Options) -> Iterable[dict[str, Any]]:
         yield judged(
             "slots",
             cpu_s if ratio is None else ratio,
-            f"CPU seconds on {count} slots" if ratio is None else f"<= 1.25 x the CPU seconds of {FEW} slots",
-            is_ok=lambda value: value <= 1.25,
+            f"CPU seconds on {count} slots" if ratio is None else f"<= 1.15 x the CPU seconds of {FEW} slots",
+            is_ok=lambda value: value <= 1.15,
             smoke=options.smoke or ratio is None,
             rows=rows,
             seconds=best.seconds,

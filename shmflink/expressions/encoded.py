@@ -32,6 +32,10 @@ class Encoded:
             self._decoded = pc.take(self.values, self.codes, boundscheck=False)
         return self._decoded
 
+    def dictionary(self) -> pa.DictionaryArray:
+        """The same as a dictionary. One of its values may be null."""
+        return pa.DictionaryArray.from_arrays(self.codes, self.values, safe=False)
+
     def with_values(self, values: Values) -> Values:
         """The function's results for the values, for the same rows; a constant remains a constant."""
         if isinstance(values, pa.ChunkedArray):

@@ -81,9 +81,9 @@ class BoundExpressions:
         """For each expression its value if it is the same for all rows of all batches, else None."""
         return [self._steps[output].constant for output in self._outputs]
 
-    def evaluate(self, batch: pa.RecordBatch) -> list[pa.Array]:
+    def evaluate(self, batch: pa.RecordBatch, *, encoded_max: int = 0) -> list[pa.Array]:
         """One array of `batch.num_rows` for each expression. The batch has the schema that was bound; its columns may
-        be dictionaries of the types there.
+        be dictionaries of the types there. So may be the first `encoded_max` of the arrays.
 
         Raises:
             DataFormatError: a function fails for a value; names expression, place, row and value.
@@ -92,7 +92,12 @@ class BoundExpressions:
             raise InternalError(f"bound to {self._schema.names}, given a batch of {batch.schema.names}")
         rows = batch.num_rows
         values = self._run(batch, rows, None)
-        return [self._output(values[output], rows, index) for index, output in enumerate(self._outputs)]
+        arrays: list[pa.Array] = []
+        for index, output in enumerate(self._outputs):
+            value = values[output]
+            is_kept = index < encoded_max and isinstance(value, Encoded)
+            arrays.append(value.dictionary() if is_kept else self._output(value, rows, index))
+        return arrays
 
     def _output(self, value: Values, rows: int, index: int) -> pa.Array:
         value = decoded(value)

@@ -62,11 +62,12 @@ class LocalAggregateOperator(Operator):
         self._pass_rows_next = PASSED_ROWS_MIN
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
-        columns = self._spec.inputs(batch.columns())
         if self._pass_rows > 0:
+            columns = self._spec.inputs(batch.columns())
             self._pass_rows -= columns.num_rows
             yield Batch.of_columns(columns)
             return
+        columns = self._spec.table_inputs(batch.columns())
         self._table.update(columns)
         self._rows_in_table += columns.num_rows
         is_full = not self._is_batch or self._table.bytes > TABLE_BYTES_MAX
@@ -139,7 +140,7 @@ class GlobalAggregateOperator(Operator):
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         columns = batch.columns()
         if self._takes_input:
-            self._table.update(self._spec.inputs(columns))
+            self._table.update(self._spec.table_inputs(columns))
         elif columns.schema.names == self._spec.partial_schema.names:
             self._table.merge(columns)
         else:

@@ -117,6 +117,13 @@ class AggregateSpec:
             return batch.select([])
         return pa.RecordBatch.from_arrays(self._bound.evaluate(batch), schema=self.input_schema)
 
+    def table_inputs(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The same for `table()`, which looks at each value of a dictionary once: keys may be dictionaries."""
+        if not self.input_schema.names:
+            return batch.select([])
+        arrays = self._bound.evaluate(batch, encoded_max=len(self.keys))
+        return pa.RecordBatch.from_arrays(arrays, names=self.input_schema.names)
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 

@@ -113,3 +113,16 @@ def test_a_dictionary_with_as_many_values_as_rows_is_decoded() -> None:
     found = encoded(repeated)
     assert isinstance(found, Encoded)
     assert decoded(found).equals(repeated.dictionary_decode())
+
+
+def test_the_first_expressions_may_stay_dictionaries() -> None:
+    codes = pa.array([1, 0, None, 1, 1, 0, 1, 1], pa.int8())
+    batch = pa.record_batch({"s": pa.DictionaryArray.from_arrays(codes, ["a", "b"]), "n": pa.array(range(8))})
+    schema = pa.schema([("s", pa.string()), ("n", pa.int64())])
+    bound = bind([col("s").upper_case, col("n"), col("s")], schema)
+    upper, numbers, texts = bound.evaluate(batch, encoded_max=2)
+    assert pa.types.is_dictionary(upper.type)
+    assert upper.to_pylist() == ["B", "A", None, "B", "B", "A", "B", "B"]
+    assert numbers.equals(batch.column("n"))
+    assert texts.equals(batch.column("s").dictionary_decode())
+    assert [array.type for array in bound.evaluate(batch)] == [pa.string(), pa.int64(), pa.string()]

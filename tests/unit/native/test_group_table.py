@@ -67,6 +67,21 @@ def test_tables_beyond_the_caches_hold_every_group_once(kind: str) -> None:
         assert table.num_groups == 0
 
 
+@pytest.mark.parametrize("has_nulls", [False, True])
+def test_distinct_words_come_once_in_order_of_arrival(has_nulls: bool) -> None:
+    numbers = np.random.default_rng(9).integers(-100_000, 100_000, _ROWS)
+    numbers[::1000] = -6884282663029611473  # the key whose mix is zero: see key_set.rs
+    keys = pa.array(numbers, mask=(np.arange(_ROWS) % 777 == 0) & (np.arange(_ROWS) > _ROWS // 2) & has_nulls)
+    table = _core.GroupTable(pa.schema([("k", pa.int64())]), pa.schema([]), [], tracks_changes=True)
+    found = []
+    for start in range(0, _ROWS, 30_000):
+        table.update(pa.record_batch({"k": keys.slice(start, 30_000)}))
+        while (batch := table.take_changed(7_000)) is not None:
+            found.append(batch.column(0))
+    assert pa.chunked_array(found).combine_chunks().equals(keys.unique())
+    assert table.num_groups == len(keys.unique())
+
+
 def test_a_table_that_is_drained_takes_no_rows() -> None:
     table = _core.GroupTable(pa.schema([("k", pa.int64())]), pa.schema([]), [])
     rows = pa.RecordBatch.from_pydict({"k": [1, 2]})

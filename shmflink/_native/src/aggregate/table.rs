@@ -10,7 +10,7 @@ use super::states::{self, Parameter};
 use crate::error::TableError;
 use crate::keyed::changed::Changed;
 use crate::keyed::keys::Keys;
-use crate::keyed::plain::{plain, plain_type};
+use crate::keyed::plain::plain_type;
 use crate::keyed::rows::{KeyedRows, RUN_ROWS};
 
 /// A larger row area is released when the table is emptied.
@@ -211,10 +211,7 @@ impl Table {
         }
         check_columns(columns, expected)?;
         let (keys, arguments) = columns.split_at(self.keyed.keys.len());
-        let keys = self
-            .keyed
-            .keys
-            .batch(&keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?)?;
+        let keys = self.keyed.keys.batch(keys)?;
         let arguments = Argument::all(arguments)?;
         let inputs: Vec<Vec<&Argument>> = self
             .aggregates

@@ -1,13 +1,14 @@
 //! Key columns of a batch as words, null masks and hashes, some rows at a time. `keys.rs` describes the words.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{AnyDictionaryArray, Array, ArrayRef};
 use arrow_buffer::{ArrowNativeType, Buffer, NullBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, IntervalUnit};
 
 use super::index::HASH_BIT;
+use super::plain::plain;
 use crate::error::TableError;
 use crate::exchange::hash::{fold, hash_bytes, P0, P1, P2};
 
@@ -86,6 +87,7 @@ pub struct KeyBatch {
 pub struct Incoming {
     array: ArrayRef,
     data: ArrayData,
+    /// Of the rows, wherever they come from.
     pub nulls: Option<NullBuffer>,
     bytes: Bytes,
 }
@@ -95,8 +97,19 @@ enum Bytes {
     Narrow(OffsetBuffer<i32>, Buffer),
     Wide(OffsetBuffer<i64>, Buffer),
     Encoded(Rows),
+    /// In one of the values of a dictionary.
+    Coded(Coded),
     /// In the array, if it has any.
     Elsewhere,
+}
+
+/// A dictionary whose values became words once: rows take those of their value.
+struct Coded {
+    values: Box<Incoming>,
+    /// Two for each value.
+    words: Vec<u64>,
+    /// The value of each row; any value where the row is null.
+    codes: Vec<usize>,
 }
 
 impl Bytes {
@@ -117,12 +130,59 @@ impl Bytes {
     }
 }
 
+impl Coded {
+    /// None for values that are not byte strings, and if there are more values than rows.
+    fn of(kind: &KeyEncoding, array: &dyn AnyDictionaryArray) -> Result<Option<Self>, TableError> {
+        let (values, rows) = (array.values(), array.keys().len());
+        if !matches!(kind, KeyEncoding::Bytes) || values.is_empty() || values.len() > rows {
+            return Ok(None);
+        }
+        let values = Incoming::new(kind, values)?;
+        let mut words = vec![0; 2 * values.array.len()];
+        let out = Out {
+            words: &mut words,
+            offset: 0,
+            step: 2,
+        };
+        write_bytes(&values, 0, values.array.len(), out);
+        Ok(Some(Self {
+            values: Box::new(values),
+            words,
+            codes: array.normalized_keys(),
+        }))
+    }
+
+    fn write(&self, start: usize, len: usize, mut out: Out<'_>) -> bool {
+        let mut has_long = false;
+        for (row, code) in self.codes[start..start + len].iter().enumerate() {
+            let pair = (self.words[2 * code], self.words[2 * code + 1]);
+            has_long |= pair.1 >= LONG;
+            out.put(row, pair);
+        }
+        has_long
+    }
+}
+
 impl Incoming {
-    pub fn new(kind: &KeyEncoding, array: &ArrayRef) -> Result<Self, TableError> {
+    /// A column, which may be a dictionary.
+    pub fn of(kind: &KeyEncoding, array: &ArrayRef) -> Result<Self, TableError> {
+        if !matches!(array.data_type(), DataType::Dictionary(_, _)) {
+            return Self::new(kind, array);
+        }
+        let Some(coded) = Coded::of(kind, array.as_any_dictionary())? else {
+            return Self::new(kind, &plain(array)?);
+        };
+        Ok(Self {
+            array: array.clone(),
+            data: array.to_data(),
+            nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0),
+            bytes: Bytes::Coded(coded),
+        })
+    }
+
+    fn new(kind: &KeyEncoding, array: &ArrayRef) -> Result<Self, TableError> {
         let bytes = match kind {
-            KeyEncoding::Encoded(converter) => {
-                Bytes::Encoded(converter.convert_columns(std::slice::from_ref(array))?)
-            }
+            KeyEncoding::Encoded(converter) => Bytes::Encoded(converter.convert_columns(std::slice::from_ref(array))?),
             _ => Bytes::of(array),
         };
         Ok(Self {
@@ -140,6 +200,7 @@ impl Incoming {
             Bytes::Narrow(offsets, data) => &data[offsets[row] as usize..offsets[row + 1] as usize],
             Bytes::Wide(offsets, data) => &data[offsets[row] as usize..offsets[row + 1] as usize],
             Bytes::Encoded(rows) => rows.row(row).data(),
+            Bytes::Coded(coded) => coded.values.bytes_at(coded.codes[row]),
             Bytes::Elsewhere => match self.array.data_type() {
                 DataType::Utf8View => self.array.as_string_view().value(row).as_bytes(),
                 DataType::BinaryView => self.array.as_binary_view().value(row),
@@ -240,6 +301,7 @@ fn write_bytes(incoming: &Incoming, start: usize, len: usize, mut out: Out<'_>) 
     match &incoming.bytes {
         Bytes::Narrow(offsets, data) => return write_texts(&offsets[start..=start + len], data, out),
         Bytes::Wide(offsets, data) => return write_texts(&offsets[start..=start + len], data, out),
+        Bytes::Coded(coded) => return coded.write(start, len, out),
         Bytes::Encoded(_) | Bytes::Elsewhere => {}
     }
     let mut has_long = false;
@@ -351,5 +413,42 @@ fn plain_half(bits: u16) -> u16 {
         0x8000 => 0,
         bits if bits & 0x7fff > 0x7c00 => 0x7e00,
         bits => bits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::types::Int8Type;
+    use arrow_array::{Array, ArrayRef, DictionaryArray, Int8Array, StringArray};
+    use arrow_schema::DataType;
+
+    use crate::keyed::keys::Keys;
+    use crate::keyed::plain::plain;
+    use crate::keyed::rows::KeyedRows;
+
+    const LONG: &str = "a value of more than fifteen bytes";
+
+    fn groups(rows: &mut KeyedRows, array: &ArrayRef) -> Vec<u32> {
+        rows.groups_of_keys(std::slice::from_ref(array), array.len())
+            .expect("groups")
+    }
+
+    #[test]
+    fn codes_and_texts_are_the_same_keys() {
+        let codes = Int8Array::from(vec![Some(3), None, Some(0), Some(1), Some(2), Some(0), Some(3)]);
+        let values = StringArray::from(vec![Some(""), Some(LONG), None, Some("b")]);
+        let coded = DictionaryArray::<Int8Type>::new(codes, Arc::new(values));
+        for (start, len) in [(0, 7), (1, 6), (2, 5), (4, 3)] {
+            let array: ArrayRef = Arc::new(coded.slice(start, len));
+            let texts = plain(&array).expect("texts");
+            let mut rows = KeyedRows::new(Keys::new([DataType::Utf8].iter()).expect("a key"));
+            let by_code = groups(&mut rows, &array);
+            assert_eq!(groups(&mut rows, &texts), by_code);
+            let ids: Vec<u32> = (0..rows.groups as u32).collect();
+            let kept = rows.key_columns(&ids).expect("texts").remove(0);
+            assert_eq!(groups(&mut rows, &kept), ids);
+        }
     }
 }

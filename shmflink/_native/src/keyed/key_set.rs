@@ -96,10 +96,10 @@ impl KeyedRows {
         for start in (0..self.groups).step_by(RUN_ROWS) {
             run.words.clear();
             // SAFETY: the groups exist; the row of each is one word.
-            run.words
-                .extend((start..self.groups.min(start + RUN_ROWS)).map(|group| unsafe {
-                    self.rows.address().cast::<u64>().add(group).read()
-                }));
+            run.words.extend(
+                (start..self.groups.min(start + RUN_ROWS))
+                    .map(|group| unsafe { self.rows.address().cast::<u64>().add(group).read() }),
+            );
             for row in 0..run.words.len() {
                 let hash = run.hash::<1>(row);
                 let mut place = entries.place(hash);
@@ -150,7 +150,10 @@ mod tests {
     #[test]
     fn each_key_is_added_once_and_found_again_when_groups_are_numbered() {
         let mut rows = rows();
-        assert_eq!(add(&mut rows, &[Some(0), Some(UNMIXED), Some(0), Some(UNMIXED), Some(7)]), [0, 1, 2]);
+        assert_eq!(
+            add(&mut rows, &[Some(0), Some(UNMIXED), Some(0), Some(UNMIXED), Some(7)]),
+            [0, 1, 2]
+        );
         let many: Vec<_> = (0..100).map(|word| Some(word << 40)).collect();
         assert_eq!(add(&mut rows, &many).len(), 99);
         assert!(rows.is_set);

@@ -149,7 +149,7 @@ impl Keys {
 
     pub fn batch(&self, arrays: &[ArrayRef]) -> Result<KeyBatch, TableError> {
         let columns = self.columns.iter().zip(arrays);
-        let columns = columns.map(|(column, array)| Incoming::new(&column.kind, array));
+        let columns = columns.map(|(column, array)| Incoming::of(&column.kind, array));
         Ok(KeyBatch {
             columns: columns.collect::<Result<_, TableError>>()?,
         })

@@ -10,7 +10,6 @@ use super::encode::{KeyBatch, Run};
 use super::index::{prefetch, Index};
 use super::keys::Keys;
 use super::memory::Pages;
-use super::plain::plain;
 use super::shadow::History;
 use crate::error::TableError;
 
@@ -235,7 +234,9 @@ impl KeyedRows {
         let (entries, hash) = (self.index.entries(), run.hash::<0>(row));
         let mut place = entries.place(hash);
         while let Some(id) = entries.next(&mut place, hash) {
-            if self.has_words::<0>(self.address(id), run, row) && self.keys.is_same(batch, run, row, (id, self.address(id))) {
+            if self.has_words::<0>(self.address(id), run, row)
+                && self.keys.is_same(batch, run, row, (id, self.address(id)))
+            {
                 return Some(id);
             }
             place = entries.after(place);
@@ -245,7 +246,7 @@ impl KeyedRows {
 
     /// The key columns of a batch.
     fn key_batch(&self, keys: &[ArrayRef]) -> Result<KeyBatch, TableError> {
-        self.keys.batch(&keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?)
+        self.keys.batch(keys)
     }
 
     /// The key columns of these groups.
@@ -375,7 +376,9 @@ impl KeyedRows {
         let (entries, hash) = (self.index.entries(), run.hash::<WORDS>(row));
         let mut place = entries.place(hash);
         while let Some(id) = entries.next(&mut place, hash) {
-            if self.has_words::<WORDS>(self.address(id), run, row) && self.keys.is_same(batch, run, row, (id, self.address(id))) {
+            if self.has_words::<WORDS>(self.address(id), run, row)
+                && self.keys.is_same(batch, run, row, (id, self.address(id)))
+            {
                 return id;
             }
             place = entries.after(place);

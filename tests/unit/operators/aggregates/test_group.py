@@ -112,6 +112,32 @@ def test_partial_rows_of_several_producers_add_up() -> None:
         ]
 
 
+def test_keys_may_arrive_as_dictionaries() -> None:
+    long = "a name of more than fifteen bytes"
+    users = pa.DictionaryArray.from_arrays(pa.array([1, 0, None, 1, 0, 2, 1, 1], pa.int8()), ["ann", long, None])
+    rows = pa.RecordBatch.from_pydict({"user": users, "n": pa.array(range(8))})
+    plain = rows.set_column(0, "user", users.dictionary_decode())
+    for key, names in ((col("user"), [long, "ann"]), (col("user").upper_case, [long.upper(), "ANN"])):
+        spec = AggregateSpec(plain.schema, (("user", key),), (("total", _call("sum", col("n"))),))
+        assert pa.types.is_dictionary(spec.table_inputs(rows).schema.field("user").type)
+        assert spec.inputs(rows).schema == spec.input_schema
+        with (
+            OperatorHarness(LocalAggregateOperator(spec), is_batch=True) as local,
+            OperatorHarness(GlobalAggregateOperator(spec, takes_input=True), is_batch=True) as direct,
+        ):
+            for harness in (local, direct):
+                harness.process_batch(rows)
+                harness.process_batch(plain)
+                harness.finish()
+            assert _batches(local)[0].schema == spec.partial_schema
+            assert [tuple(row.values()) for row in _rows(local)] == [tuple(row.values()) for row in _rows(direct)]
+            assert _rows(direct) == [
+                {"user": names[0], "total": 32},
+                {"user": names[1], "total": 10},
+                {"user": None, "total": 14},
+            ]
+
+
 def test_without_keys_one_row_comes_even_of_nothing() -> None:
     spec = _spec(keys=(), rows=_call("count"), total=_call("sum", col("n")), all=_call("collect", col("n")))
     with OperatorHarness(GlobalAggregateOperator(spec), is_batch=True) as harness:
