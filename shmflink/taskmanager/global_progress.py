@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from shmflink.errors import InternalError
 from shmflink.taskmanager.commit_messages import AtEnd, Committed, Ended
 
 __all__ = ["GlobalProgress"]
@@ -32,9 +31,14 @@ class GlobalProgress:
         self._add(restored)
 
     def tell(self, told: Committed | AtEnd | Ended) -> None:
-        """Messages of one subtask come in order."""
+        """Messages of one subtask come in order.
+
+        Messages of another parallelism were in flight at the checkpoint that the job resumed from, and come before all
+        others. Their subtasks are gone, but what they committed is still to be committed globally.
+        """
         if self._subtasks not in (0, told.subtasks):
-            raise InternalError(f"subtasks of one sink report parallelisms {self._subtasks} and {told.subtasks}")
+            self._committed_to.clear()
+            self._at_end.clear()
         self._subtasks = told.subtasks
         match told:
             case Committed(subtask, _, checkpoint_id, committables):

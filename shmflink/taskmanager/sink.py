@@ -56,6 +56,7 @@ class SinkOperator(CommittingOperator):
         self._commits: _Commits | None = None
         self._failure: BaseException | None = None
         self._is_finishing = False
+        self._has_told_end = False  # the global committer waits for this subtask no longer
         self._mailbox: Any = None
         self._place = (0, 1)
         self.ends_outputs = sink.has_global_committer
@@ -105,16 +106,18 @@ class SinkOperator(CommittingOperator):
 
     @property
     def has_outputs(self) -> bool:
-        return self._commits is not None and self._commits.has_untold
+        return self._commits is not None and self._commits.has_untold and not self._has_told_end
 
     def outputs(self) -> Iterator[Batch]:
-        if self._commits is not None:
+        if self._commits is not None and not self._has_told_end:
             for checkpoint_id, committables in self._commits.take_untold():
                 yield message(Committed(*self._place, checkpoint_id, tuple(committables)))
 
     def last_outputs(self) -> Iterator[Batch]:
+        """Commits of later checkpoints, which are empty, are not reported: the outputs have ended."""
         if self.ends_outputs:
             yield from self.outputs()
+            self._has_told_end = True
             yield message(Ended(*self._place))
 
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
@@ -178,7 +181,7 @@ class SinkOperator(CommittingOperator):
     @property
     def needs_commit(self) -> bool:
         """True while something that was written waits for a checkpoint to be committed."""
-        if self._commits is None or self._writer is None:
+        if self._commits is None or self._writer is None or self._has_told_end:
             return False
         return self._writer.has_uncommitted or not self._commits.pending.is_empty
 

@@ -208,3 +208,20 @@ def test_what_is_not_told_yet_is_in_the_snapshot_of_the_next_barrier(bench: Work
     assert [each.committables for each in told] == [((1, (1,)),), ()]
     assert COMMITTABLES_STATE not in sink.snapshot_state(Barrier(4, 0)).pending()
     sink.close()
+
+
+def test_a_checkpoint_that_completes_after_the_end_of_the_outputs_is_not_reported(bench: Workbench) -> None:
+    """Nothing of the subtask is in it, and its readers have had their last element."""
+    mailbox = WaitableMailbox()
+    node = bench.node(SinkOperator(Numbers([], [])))
+    node.context.mailbox = mailbox
+    sink = node.operator
+    sink.open(node.context)
+    list(sink.finish())
+    sink.snapshot_state(Barrier(1, 0)).pending()
+    assert [batch.rows()[0] for batch in sink.last_outputs()] == [Ended(0, 1)]
+    sink.checkpoint_completed(1)
+    mailbox.wait_until(lambda: sink.is_finished)
+    assert (sink.has_outputs, sink.needs_commit) == (False, False)
+    assert list(sink.process_control(Barrier(2, 0))) == [Barrier(2, 0)]
+    sink.close()

@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from shmflink.errors import InternalError
 from shmflink.taskmanager.commit_messages import AtEnd, Committed, Ended
 from shmflink.taskmanager.global_progress import GlobalProgress
 
@@ -62,11 +61,16 @@ def test_what_is_held_is_whole_when_all_had_ended_before_the_restore() -> None:
     assert progress.whole() == [(4, ["a"])]
 
 
-def test_subtasks_agree_on_how_many_they_are() -> None:
-    progress = GlobalProgress()
-    progress.tell(AtEnd(0, 2))
-    with pytest.raises(InternalError, match="parallelisms 2 and 3"):
-        progress.tell(AtEnd(1, 3))
+def test_what_was_in_flight_from_other_subtasks_waits_for_the_present_ones() -> None:
+    """An unaligned checkpoint of a sink with three subtasks is restored with two."""
+    progress = GlobalProgress([(4, "a")])
+    progress.tell(Committed(1, 3, 4, ((4, "b"),)))
+    progress.tell(Ended(2, 3))
+    assert progress.whole() == []
+    progress.tell(Committed(0, 2, 4, ((4, "c"),)))
+    assert progress.whole() == []
+    progress.tell(Committed(1, 2, 4, ()))
+    assert progress.whole() == [(4, ["a", "b", "c"])]
 
 
 @pytest.mark.parametrize("seed", range(20))
