@@ -7,6 +7,7 @@ Our engine runs a written program when the word `pyflink` in it is replaced by `
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -217,3 +218,14 @@ def test_flink_reads_and_writes_the_same_files(tmp_path: Path) -> None:
     on_flink(emitted(program, str(tmp_path / "lines.txt"), str(tmp_path / "out")))
     written = "".join(part.read_text() for part in (tmp_path / "out").iterdir())
     assert sorted(written.splitlines()) == ["be 2", "not 1", "or 1", "to 2"]
+
+
+@pytest.mark.skipif(missing() is not None, reason="Flink is not set up: shmflink flink setup")
+@pytest.mark.parametrize("example", ["word_count.py", "sessions.py"])
+def test_an_example_gives_the_same_lines_on_flink(example: str) -> None:
+    program = str(Path(__file__).parents[2] / "examples" / example)
+    there, here = (
+        sorted(re.sub(r"^\d+> ", "", line) for line in run(*COMMAND, "run", *target, program).splitlines())
+        for target in (["--target", "flink"], [])
+    )
+    assert there == here
