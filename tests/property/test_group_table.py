@@ -374,3 +374,35 @@ def test_changes_add_up_to_the_results(case: tuple[Any, ...]) -> None:
             assert changed == []
         latest |= dict.fromkeys(touched)
     assert table.num_groups == len(latest)
+
+
+@st.composite
+def _values_of_one_key(draw: st.DrawFn) -> tuple[str, list[Any], list[int]]:
+    """Few keys or many, with nulls or without."""
+    name = draw(st.sampled_from(sorted(_TYPES.keys() - {"nothing"})))
+    pool = draw(st.lists(_TYPES[name][1] | (st.none() if draw(st.booleans()) else st.nothing()), min_size=1))
+    values = draw(st.lists(st.sampled_from(pool), max_size=60))
+    return name, values, sorted(draw(st.lists(st.integers(0, len(values)), max_size=5)))
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(_values_of_one_key(), st.booleans())
+def test_distinct_keys_are_told_once_across_snapshots(
+    case: tuple[str, list[Any], list[int]], is_restored: bool
+) -> None:
+    name, values, cuts = case
+    tables = _Tables([name], [])
+    table = tables.new(tracks_changes=True)
+    told: list[Any] = []
+    for start, end in zip([0, *cuts], [*cuts, len(values)], strict=True):
+        table.update(tables.batch([{name: value} for value in values[start:end]]))
+        for batch in _drained(table.take_changed, 3):
+            told += map(_identity, batch.column(0).to_pylist())
+        if is_restored:
+            frozen = table.freeze(128, is_incremental=False, is_savepoint=False)
+            table = tables.new(tracks_changes=True)
+            while (batch := frozen.next_batch()) is not None:
+                table.restore(batch)
+            table.end_restore()
+    assert told == list(dict.fromkeys(map(_identity, values)))
+    assert table.num_groups == len(told)
