@@ -40,7 +40,7 @@ class ChildProcess:
         try:
             return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         except ChildProcessError:
-            return 0  # the program reaped it, by os.wait(): it alone knows how it ended
+            return 0  # the program reaped it by os.wait(), so only the program knows how it ended
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError):

@@ -1,5 +1,5 @@
-"""The jobs that this program has submitted to a cluster and that have not ended: what the JobManager tells about each
-reaches its JobClient and the observer.
+"""The jobs that this program has submitted to a cluster and that have not ended. Passes the JobManager's news about
+each job to its JobClient and to the observer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["FollowedJob", "FollowedJobs"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FollowedJob:
-    """`admitted` is set when the JobManager has told the job's id; None if the job keeps the id that it has."""
+    """`admitted` is set when the JobManager has reported the job's id; None if the job keeps its id."""
 
     submission: SubmitJob
     client: JobClient
@@ -48,14 +48,14 @@ class FollowedJobs:
     ) -> None:
         """`logs`: where the cluster's processes log to, if they log to this process."""
         self.canceled: set[JobId] = set()
-        """Jobs whose end was requested."""
+        """The jobs whose end was requested."""
         self._observer = observer
         self._lock = lock
         self._respawns = respawns
         self._logs = logs
         self._jobs: dict[JobId, FollowedJob] = {}
         self._submitted = 0
-        self._restarts: dict[JobId, int] = {}  # with earlier JobManagers
+        self._restarts: dict[JobId, int] = {}  # under earlier JobManagers
 
     # --- the program's side ---
 
@@ -64,7 +64,7 @@ class FollowedJobs:
         return bool(self._jobs)
 
     def ids(self) -> list[JobId]:
-        """Of the jobs that have not ended."""
+        """The number of jobs that have not ended."""
         with self._lock:
             return list(self._jobs)
 
@@ -91,17 +91,17 @@ class FollowedJobs:
         return job
 
     def remove(self, job: FollowedJob) -> None:
-        """It could not be submitted."""
+        """Removes a job that could not be submitted."""
         with self._lock:
             self._jobs.pop(job.client.get_job_id(), None)
 
     def leave(self, job: FollowedJob) -> bool:
-        """Leaves the job to the cluster; False if it has ended."""
+        """Detaches the job: the cluster continues it. False if it has ended."""
         with self._lock:
             return self._jobs.pop(job.client.get_job_id(), None) is not None
 
     def restarted_locked(self) -> None:
-        """Another JobManager resumes the jobs."""
+        """Called when another JobManager resumes the jobs."""
         for job_id in self._jobs:
             self._restarts[job_id] = self._restarts.get(job_id, 0) + 1
 
@@ -124,7 +124,7 @@ class FollowedJobs:
         self._jobs = {}
 
     def end_all(self, error: ShmflinkError) -> None:
-        """There is no JobManager left: every job has failed for us."""
+        """Called when there is no JobManager left: every job counts as failed."""
         with self._lock:
             jobs, self._jobs = self._jobs, {}
         for job in jobs.values():
@@ -136,7 +136,7 @@ class FollowedJobs:
     # --- news ---
 
     def output_closed(self) -> None:
-        """Nobody reads our standard output any longer."""
+        """Called when the reader of our standard output has closed it."""
         if self._jobs and is_unread(STDOUT):
             self._observer.cluster_says("Standard output was closed by its reader: what jobs print is discarded")
 
@@ -182,7 +182,7 @@ class FollowedJobs:
     def _ended(self, ended: JobEnded) -> None:
         with self._lock:
             job = self._jobs.pop(ended.job_id, None)
-        if job is None:  # it was left to the cluster
+        if job is None:  # it was detached
             return
         if job.admitted is not None and not job.admitted.is_set():
             self._observer.job_submitted(job.submission.graph)
@@ -190,7 +190,7 @@ class FollowedJobs:
         self._respawns.progressed(ended.job_id)
         ended = replace(ended, restarts=self._restarts.get(ended.job_id, 0) + ended.restarts)
         logs = self._logs()
-        if logs is not None:  # logged records come before the news of the end
+        if logs is not None:  # deliver log records before the news of the end
             logs.drain()
         self._observer.job_ended(ended)
         job.client.ended(JobStatus[ended.state.value], outcome_of(ended, job.submission.graph.name))

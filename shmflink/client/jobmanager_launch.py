@@ -60,7 +60,7 @@ def begin_jobmanager(foreseen: Sequence[str] = ()) -> None:
 
 
 def abandon_jobmanager() -> None:
-    """Ends the process that was begun and that nobody took: there is no job."""
+    """Ends the process that was started in advance: there is no job."""
     while _BEGUN:
         process, ours = _BEGUN.pop()
         process.kill()
@@ -71,7 +71,7 @@ def abandon_jobmanager() -> None:
 def launch_jobmanager(
     log_address: str, streams: tuple[int | None, int | None] = (None, None), *, serves_any: bool = False
 ) -> _Process:
-    """Starts it and returns at once with our end of the connection; nothing of it has a name on disk.
+    """Starts a JobManager and returns at once with our end of the connection, which has no name on disk.
 
     `log_address`: of the LogServer for the processes' logs. `streams`: their standard output and error; None: ours.
     `serves_any`: not the jobs of this program, but any.
@@ -87,7 +87,7 @@ def launch_jobmanager(
             fd if fd is not None else nothing.fileno() if inherited(number) else number
             for number, fd in zip((STDOUT, STDERR), streams, strict=True)
         ]
-        with contextlib.suppress(OSError):  # it has died: whoever reads from the connection sees its end
+        with contextlib.suppress(OSError):  # it has died: the reader of the connection sees the end
             send_launch(ours, LaunchSettings(log_address, (fds[0], fds[1])))
     return process, ours
 
@@ -95,7 +95,7 @@ def launch_jobmanager(
 def _start(foreseen: Sequence[str] | None) -> _Process:
     fill_standard_descriptors()  # or one of the sockets would be standard output
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    import subprocess  # takes longer than a fork needs
+    import subprocess  # imported late: the import takes longer than a fork
 
     with theirs:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -166,13 +166,13 @@ def _environment() -> dict[str, str]:
 
 
 def _has_arrow_pool() -> bool:
-    """Known for sure where pyarrow is imported; else, pyarrow's builds for glibc have it (its wheels, conda-forge)."""
+    """Whether Arrow has the allocator. Asks pyarrow if it is imported; otherwise, all its builds for glibc have it."""
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is None:
         try:
             return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
         except (OSError, ValueError):
-            return False  # musl knows no such name, or no value of it
+            return False  # musl does not support the name, or returns no value
     return ARROW_POOL in pyarrow.supported_memory_backends()
 
 
@@ -192,4 +192,4 @@ if __name__ == "__main__":
     code = _run(int(sys.argv[1]), sys.argv[3:], serves_any=sys.argv[2] == _ANY)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # everything is closed; taking the interpreter apart would only take time
+    os._exit(code)  # everything is closed; tearing down the interpreter would only take time

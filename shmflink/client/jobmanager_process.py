@@ -47,8 +47,8 @@ class JobManagerProcess:
         silent: Callable[[int], None] | None,
         output_closed: Callable[[], None],
     ) -> None:
-        """Passes on what it says, until the connection ends. `silent` gets the seconds since the last message, each
-        second. `output_closed` is called when nobody reads our standard output any longer.
+        """Passes its messages on until the connection ends. Each second, `silent` gets the seconds since the last
+        message. `output_closed` is called when nobody reads our standard output any longer.
 
         Counts fruitless waits instead of time, so that time in which this process was stopped does not count.
         """

@@ -1,7 +1,7 @@
-"""What the cluster's processes need of their environment, and how a process gets it that runs already.
+"""Environment variables of the cluster's processes, and how to apply them to a process that is already running.
 
-A fresh interpreter gets `ENVIRONMENT`. A fork has imported numpy and pyarrow under it (`imported_for_fork`), and takes
-the rest by `settle_fork`. The process that forked goes on with the threads of BLAS that it would have had.
+A fresh interpreter gets `ENVIRONMENT`. A fork has imported numpy and pyarrow under it (`imported_for_fork`), and
+applies the rest by `settle_fork`. The forking process then gets the BLAS threads that it would have had otherwise.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["ARROW_POOL", "ENVIRONMENT", "imported_for_fork", "settle_fork"]
 
 _MMAP_THRESHOLD: Final = 32 << 20
 _TRIM_THRESHOLD: Final = 256 << 20
-# A thread in the JobManager before it forks its fork server could hold a lock that nobody would ever unlock.
+# A thread in the JobManager could hold a lock while it forks its fork server; the child would never unlock it.
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    # Batches are freed and allocated all the time. Their pages must not go back to the kernel in between, which would
-    # clear them again for every batch (a tenth of the CPU of a columnar job).
+    # Batches are freed and allocated continually. Their pages must not return to the kernel in between, which would
+    # zero them again for every batch (a tenth of the CPU of a columnar job).
     "MALLOC_MMAP_THRESHOLD_": str(_MMAP_THRESHOLD),
     "MALLOC_TRIM_THRESHOLD_": str(_TRIM_THRESHOLD),
 }
@@ -38,18 +38,18 @@ _BLAS_SETTERS: Final = (
     "scipy_openblas_set_num_threads64_",
     "openblas_set_num_threads64_",
     "openblas_set_num_threads",
-)  # of numpy's wheels, of other 64-bit builds, of distributions
+)  # names in numpy's wheels, in other 64-bit builds, in distributions
 _ARG_START: Final = 45  # arg_start in /proc/self/stat, counted from the state; proc(5)
 
 
 @contextlib.contextmanager
 def imported_for_fork(pool: str | None) -> Iterator[Callable[[], None]]:
-    """In the block, numpy and pyarrow are imported without threads, so that a fork may follow. `pool`: Arrow's.
+    """Imports numpy and pyarrow without threads, so that the block may fork. `pool`: Arrow's memory pool.
 
-    Afterwards `os.environ` is as before. The block gets what gives this process its BLAS threads, after the fork.
+    Afterwards `os.environ` is as before. Yields a function that gives this process its BLAS threads after the fork.
     """
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
-    # Else, OpenBLAS's threads would spin for tens of milliseconds, on CPUs that the cluster starts on.
+    # Otherwise OpenBLAS's threads would spin for tens of milliseconds on the CPUs that the starting cluster needs.
     wanted = {**ENVIRONMENT, "OPENBLAS_THREAD_TIMEOUT": os.environ.get("OPENBLAS_THREAD_TIMEOUT", "4")}
     if pool is not None:
         wanted["ARROW_DEFAULT_MEMORY_POOL"] = os.environ.get("ARROW_DEFAULT_MEMORY_POOL", pool)
@@ -66,7 +66,9 @@ def imported_for_fork(pool: str | None) -> Iterator[Callable[[], None]]:
 
 
 def _set_blas_threads(count: int) -> None:
-    """Of OpenBLAS, the only BLAS that fixes their number when it is loaded. Others read the environment later."""
+    """Sets OpenBLAS's number of threads. Only OpenBLAS fixes it when it is loaded; others read the environment
+    later.
+    """
     if count <= 1:
         return
     for path in _loaded("openblas"):
@@ -84,9 +86,10 @@ def _loaded(word: str) -> set[str]:
 
 
 def settle_fork(title: str, environment: Mapping[str, str], kept_fd: int) -> None:
-    """In a fork: its own session, environment and name; of its parent's descriptors, output, error and `kept_fd`.
+    """Called in a fork: sets its session, environment and name; keeps only output, error and `kept_fd` of the
+    descriptors.
 
-    What user code starts there gets the same environment as in a fresh interpreter.
+    Processes that user code starts there get the same environment as in a fresh interpreter.
     """
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
@@ -107,7 +110,9 @@ def settle_fork(title: str, environment: Mapping[str, str], kept_fd: int) -> Non
 
 
 def _set_command_line(title: str) -> None:
-    """What `ps` shows and `pkill -f` matches: a signal for the command must not reach the cluster's processes."""
+    """Sets the command line that `ps` shows and `pkill -f` matches, so that a signal meant for the command does not
+    reach the cluster's processes.
+    """
     with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
         fields = file.read().rpartition(")")[2].split()
     start, end = int(fields[_ARG_START]), int(fields[_ARG_START + 1])

@@ -1,4 +1,4 @@
-"""Savepoints that a program asks for, over the control socket of its JobManager, like any client."""
+"""Savepoints that a program requests, over the control socket of its JobManager, like any client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ __all__ = ["request_savepoint"]
 def request_savepoint(
     path: Callable[[], str], job_id: JobId, target: str, stops: bool, drains: bool
 ) -> CompletableFuture[str]:
-    """A thread delivers the savepoint's path, or RequestFailedError. `path` waits for that of the control socket."""
+    """A thread delivers the savepoint's path or a RequestFailedError. `path` waits until the control socket's path
+    is known.
+    """
     future: CompletableFuture[str] = CompletableFuture()
     message = StopJob(job_id, target, drains) if stops else TriggerSavepoint(job_id, target)
 

@@ -33,7 +33,7 @@ from shmflink.rpc.runtime_folder import connect, control_sockets, runtime_folder
 __all__ = ["RunningCluster", "SessionCluster", "find_session", "running_clusters"]
 
 RunningCluster = tuple[str, ClusterDescription]
-"""The control socket of a session cluster, and what it says of itself."""
+"""The control socket of a session cluster, and the cluster's description."""
 _HOW_TO_START: Final = "start one with `shmflink start-cluster`, or run the job on its own cluster (-t local)"
 
 
@@ -48,7 +48,7 @@ def running_clusters(environment: Mapping[str, str]) -> list[RunningCluster]:
 
 
 def find_session(name: str, environment: Mapping[str, str]) -> RunningCluster:
-    """The session cluster of this name. UsageError, with those that run, if there is none."""
+    """The session cluster of this name. If there is none, a UsageError lists the running ones."""
     clusters = running_clusters(environment)
     for path, description in clusters:
         if description.name == name:
@@ -59,7 +59,7 @@ def find_session(name: str, environment: Mapping[str, str]) -> RunningCluster:
 
 
 class SessionCluster:
-    """An executor whose jobs run on a session cluster. `close` leaves it; the cluster goes on."""
+    """An executor whose jobs run on a session cluster. `close` disconnects; the cluster continues."""
 
     is_recovering: Final = False
 
@@ -71,7 +71,7 @@ class SessionCluster:
         *,
         detached: bool = False,
     ) -> None:
-        """Connects. `detached`: jobs run on without this process, and `execute()` returns when they are submitted.
+        """Connects. `detached`: jobs continue without this process, and `execute()` returns once they are submitted.
 
         Raises:
             ConfigurationError: `configuration` is invalid.
@@ -101,7 +101,7 @@ class SessionCluster:
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
         """Submits a job and waits until the cluster has accepted it. ConfigurationError for invalid options;
-        JobManagerLostError. A job that is refused raises the refusal when its result is asked for.
+        JobManagerLostError. The result of a refused job raises the refusal.
         """
         validate(configuration, f"configuration of job '{graph.name}'")
         with self._lock:
@@ -116,7 +116,7 @@ class SessionCluster:
                 admits=True,
                 detached=self._is_detached,
             )
-        assert job.admitted is not None, "a session cluster tells the ids of its jobs"
+        assert job.admitted is not None, "a session cluster reports the ids of its jobs"
         try:
             self._connection.send(job.submission)
             job.admitted.wait()
@@ -146,11 +146,11 @@ class SessionCluster:
         return False
 
     def kill(self) -> None:
-        """Leaves at once: the cluster is not ours to kill. Takes no lock."""
+        """Disconnects at once: we must not kill the cluster, which other programs use. Takes no lock."""
         self._connection.shut_down()
 
     def close(self) -> None:
-        """Leaves the cluster. Idempotent."""
+        """Disconnects from the cluster. Idempotent."""
         self._connection.shut_down()
         if self._receiver is not threading.current_thread():
             self._receiver.join()
@@ -169,7 +169,7 @@ class SessionCluster:
                 for one in received:
                     self._handle(one.message)
         except (RpcError, OSError) as error:
-            why = f"cannot be heard any longer: {error}"
+            why = f"cannot be received from any longer: {error}"
         with self._lock:
             if self._lost is None:
                 self._lost = JobManagerLostError(f"the session cluster (JobManager pid {self.pid}) {why}")

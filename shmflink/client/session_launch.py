@@ -1,4 +1,4 @@
-"""Starts the JobManager of a session cluster, which outlives whoever started it."""
+"""Starts the JobManager of a session cluster, which outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def become_session(configuration: Mapping[str, str]) -> NoReturn:
     fill_standard_descriptors()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     send_launch(ours, LaunchSettings("", (STDOUT, STDERR)))
-    ours.sendall(frame_of(request))  # it waits in the socket; our end closes as the JobManager begins
+    ours.sendall(frame_of(request))  # the message waits in the socket; our end closes when the JobManager begins
     become_jobmanager(theirs)
 
 
@@ -44,7 +44,7 @@ def start_session(configuration: Mapping[str, str], environment: Mapping[str, st
     """
     request = _request(configuration)
     process, ours = launch_jobmanager("", (log_fd, log_fd), serves_any=True)
-    with ours, contextlib.suppress(OSError):  # it has died: noticed below
+    with ours, contextlib.suppress(OSError):  # it has died, which is detected below
         ours.sendall(frame_of(request))
     pidfd = os.pidfd_open(process.pid)
     try:

@@ -1,4 +1,4 @@
-"""Errors of ours as a program's author reads them: the program's own lines and the message."""
+"""Prints our errors for the program's author: only the program's own lines and the message."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _OURS = os.path.dirname(os.path.abspath(shmflink.__file__)) + os.sep
 
 
 def is_told_briefly(error: BaseException) -> bool:
-    """Whether the message says all: of a bug of ours, every frame counts."""
+    """Whether the message suffices. For a bug of ours it does not: then every frame matters."""
     return isinstance(error, ShmflinkError) and not isinstance(error, InternalError)
 
 
 def text_of(error: BaseException, *, launcher: str = _OURS) -> str:
     """The program's frames down to its call of shmflink, then the message. Our frames and causes would bury it.
 
-    `launcher` is a folder whose frames, like ours, are left out: of what runs the program.
+    `launcher` is a folder whose frames are omitted like ours, because its code runs the program.
     """
     ours = (_OURS, launcher)
     frames = itertools.dropwhile(
@@ -36,7 +36,7 @@ def text_of(error: BaseException, *, launcher: str = _OURS) -> str:
 
 
 def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """In the place of `sys.excepthook`: errors of ours as `text_of`, all others as usual."""
+    """Replaces `sys.excepthook`: prints our errors as `text_of` does, all others as usual."""
     if is_told_briefly(error):
         sys.stderr.write(text_of(error) + "\n")
     else:

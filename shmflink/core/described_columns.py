@@ -1,7 +1,8 @@
-"""Key-value metadata of tables that name columns: they follow renamed columns, and lose what is no longer true.
+"""Key-value metadata of tables that refers to columns: it follows renamed columns, and loses parts that no longer hold.
 
 Sources: GeoParquet 1.1 (`geo`), pandas' "Storing pandas DataFrame objects in Apache Parquet format" (`pandas`), Hugging
-Face datasets (`huggingface`). A key whose value cannot be read is dropped: nobody can say whether it still holds.
+Face datasets (`huggingface`). A key whose value cannot be parsed is dropped, because it is unknown whether it still
+holds.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ Described: TypeAlias = dict[str, Any]
 """The JSON of one key."""
 
 Origins: TypeAlias = Mapping[str, str | None]
-"""For each column the name of the column that it was before, None where it is a new one."""
+"""For each column the name of its original column; None for a new column."""
 
 _GEO: Final = b"geo"
 _PANDAS: Final = b"pandas"
 _SEMANTICS: Final = ("encoding", "crs", "edges", "epoch")
-"""Of a geometry column: what its values mean. They cannot be mixed."""
+"""Fields of a geometry column that define the meaning of its values. Columns with different ones cannot be merged."""
 
 
 def of_columns(key: bytes, value: bytes, origins: Origins) -> bytes | None:
-    """The value for a table whose columns are `origins`; None if nothing of it is left, or if it no longer holds."""
+    """The value for a table with the columns `origins`; None if nothing is left or it no longer holds."""
     return _changed(value, lambda held: DESCRIBING[key](held, origins))
 
 
 def of_fewer_rows(key: bytes, value: bytes) -> bytes | None:
-    """The value for a part of the rows: a bounding box of all rows is not theirs."""
+    """The value for a subset of the rows, whose bounding box is unknown."""
     return value if key != _GEO else _changed(value, lambda geo: _each_column(geo, _without_bounds))
 
 
@@ -52,7 +53,7 @@ def of_several(key: bytes, values: Sequence[bytes]) -> bytes | None:
 
 
 def of_pair(key: bytes, values: Sequence[bytes | None], common: Sequence[str]) -> bytes | None:
-    """The value for pairs of rows, each of the columns of one of two tables or, if `common`, of both."""
+    """The value for pairs of rows; each column comes from one of two tables or, if `common`, from both."""
     given = [value for value in values if value is not None]
     if key != _GEO or not given:
         return None
@@ -91,7 +92,7 @@ def _geo_of_columns(geo: Described, origins: Origins) -> Described | None:
 
 
 def _with_covering(column: Described, names: Mapping[str, Sequence[str]]) -> Described:
-    """Without the columns of bounding boxes if those are gone; else with their names."""
+    """Drops the bounding-box columns if they were removed; otherwise updates their names."""
     covering = column.get("covering")
     if covering is None:
         return column
@@ -106,7 +107,7 @@ def _with_covering(column: Described, names: Mapping[str, Sequence[str]]) -> Des
 
 
 def _with_primary(geo: Described, candidates: Sequence[str]) -> Described | None:
-    """With a primary column that is there; None without any geometry column."""
+    """Ensures that the primary column exists; None if there is no geometry column."""
     columns = geo["columns"]
     if not columns:
         return None
@@ -140,7 +141,7 @@ def _newest(several: Sequence[Described]) -> str:
 
 
 def _of_several_columns(several: Sequence[Described | None]) -> Described | None:
-    """None if one does not say what the values are, or says something else than another."""
+    """None if one of them lacks the meaning of the values, or if two contradict each other."""
     first, held = several[0], [column for column in several if column is not None]
     if first is None or len(held) < len(several):
         return None
@@ -158,7 +159,7 @@ def _meaning(column: Described) -> list[Any]:
 
 
 def _hull(boxes: Sequence[list[float] | None]) -> list[float] | None:
-    """The box around boxes: None if one is missing, has other dimensions, or crosses the antimeridian."""
+    """The box around all boxes; None if one is missing, has other dimensions, or crosses the antimeridian."""
     given = [box for box in boxes if box]
     width = len(given[0]) if given else 0
     half = width // 2
@@ -183,7 +184,7 @@ def _without_bounds(column: Described) -> Described:
 
 
 def _pandas_of_columns(pandas: Described, origins: Origins) -> Described | None:
-    """As long as all columns are there. An index that is a range of numbers says how many rows there are: dropped."""
+    """The value while all columns exist. A range index is dropped, because it states the number of rows."""
     described = [column.get("field_name") or column["name"] for column in pandas["columns"]]
     if not _unchanged(described, origins):
         return None
@@ -195,7 +196,7 @@ def _features_of_columns(features: Described, origins: Origins) -> Described | N
 
 
 def _unchanged(described: Sequence[str], origins: Origins) -> bool:
-    """Whether all that is described is there, and nothing is new; columns may have been without description."""
+    """Whether all described columns exist and none is new; columns may lack a description."""
     return all(origins.get(name) == name for name in {*described, *origins})
 
 
@@ -204,7 +205,7 @@ DESCRIBING: Final[Mapping[bytes, Callable[[Described, Origins], Described | None
     _PANDAS: _pandas_of_columns,
     b"huggingface": _features_of_columns,
 }
-"""The keys, and how each follows the columns."""
+"""The keys, and how each one follows the columns."""
 
 OF_EACH_COLUMN: Final = frozenset({_GEO})
-"""Of those keys, the ones that hold for each column by itself, whatever the rows are."""
+"""The keys that describe each column separately, independent of the rows."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls=None, /, **options):
-        """As `dataclasses.dataclass`, but what is wrong with the fields is told at the first use of the class."""
+        """Like `dataclasses.dataclass`, but errors in the fields are raised at the first use of the class."""
         if cls is None:
             return lambda made: dataclass(made, **options)
         if not options.get("slots") or not _is_plain(cls):
@@ -45,13 +45,13 @@ else:
 
 
 def _is_plain(cls: type) -> bool:
-    """Whether the fields can be told from the texts of their annotations, each by itself."""
+    """Whether the fields can be determined from the text of each annotation."""
     texts = inspect.get_annotations(cls).values()
     return all(isinstance(text, str) and not text.startswith(_UNLIKE_FIELDS) for text in texts)
 
 
 class _Recipe:
-    """How to complete one class. `cls` is what the decorator returns; `names` are those of its fields, in order."""
+    """Completes one class. `cls` is the class that the decorator returns; `names` are its field names, in order."""
 
     def __init__(self, plain: type, options: dict[str, Any]) -> None:
         self._options = options
@@ -80,7 +80,7 @@ class _Recipe:
         return found
 
     def _compiled(self) -> list[str]:
-        """What the standard library adds to the class, apart from what protects and pickles its fields."""
+        """The methods that the standard library adds to the class, except those that protect and pickle its fields."""
         namespace, options = self._namespace, self._options
         has_eq = options.get("eq", True)
         names = ["__init__", "__repr__", "__match_args__"]
@@ -148,7 +148,9 @@ class _Recipe:
         return hasattr(self.cls, "__post_init__")
 
     def attribute(self, name: str) -> Any:
-        """Puts it in place with what belongs to it. Takes no lock: threads that do so at once put the same there."""
+        """Installs a method with those that belong to it. Takes no lock: concurrent threads install the same
+        methods.
+        """
         made: Any
         if self.table is None or name not in _OF_TABLE:
             return self._put(self._compiled(), dataclasses.dataclass(**self._options)(self._template()))[name]
@@ -177,7 +179,7 @@ class _Recipe:
         return found
 
     def _template(self) -> type:
-        """The class as it was written."""
+        """The original class."""
         template = type(self.cls)(self.cls.__name__, self.cls.__bases__, dict(self._namespace))
         template.__qualname__ = self.cls.__qualname__
         return template
@@ -190,7 +192,7 @@ class _Recipe:
 
 
 class _Placeholder:
-    """Stands for an attribute of a class until something reads it from the class or from an instance."""
+    """Represents an attribute of a class until it is first read, from the class or from an instance."""
 
     __slots__ = ("_name", "recipe")
 
@@ -207,7 +209,9 @@ class _Placeholder:
 
 
 def _freeze(cls: Any, names: tuple[str, ...], namespace: Mapping[str, Any]) -> None:
-    """What the standard library compiles for `frozen=True`, and what it adds to pickle such a class with slots."""
+    """The methods that the standard library compiles for `frozen=True`, and those that pickle such a class with
+    slots.
+    """
 
     def refuse_set(self: object, name: str, value: object) -> None:
         if type(self) is cls or name in names:
@@ -253,7 +257,7 @@ def _table_of(base: type) -> tuple[FieldTable, bool | None] | None:
 
 
 def _field_names(base: type) -> tuple[str, ...]:
-    """Of a base class, without completing it."""
+    """The attribute of a base class, without completing that class."""
     fields = base.__dict__.get("__dataclass_fields__", ())
     return fields.recipe.names if isinstance(fields, _Placeholder) else tuple(fields)
 

@@ -1,8 +1,8 @@
-"""Imports that wait for the first use of what they bring. A program pays for what it uses.
+"""Imports that are deferred to the first use, so that a program pays only for what it uses.
 
 `pc`, `pq` and `arrow_fs` are `pyarrow.compute`, `pyarrow.parquet` and `pyarrow.fs`: they take as long to import
-as the rest of pyarrow without numpy. A package whose names come from many modules gives them by `lazy_names`; type
-checkers and editors see the imports under TYPE_CHECKING, and `tests/tidy` compares the two.
+as the rest of pyarrow without numpy. A package whose names come from many modules provides them by `lazy_names`;
+type checkers and editors see the imports under TYPE_CHECKING, and `tests/tidy` compares the two.
 """
 
 from __future__ import annotations

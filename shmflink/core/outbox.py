@@ -37,18 +37,18 @@ class _Call:
 
 
 class Delivery(Protocol):
-    """What somebody needs who only hands things over, in order."""
+    """The interface for a caller that only queues items in order."""
 
     def put(self, item: Any) -> None:
         """Queues an item."""
         ...
 
     def raise_error(self) -> None:
-        """What went wrong with an item before, if anything."""
+        """The error of an earlier item, if there was one."""
         ...
 
     def close(self) -> bool:
-        """Throws away what is still queued. False where an item is stuck."""
+        """Discards queued items. False if an item is stuck."""
         ...
 
 

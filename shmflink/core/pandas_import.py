@@ -1,7 +1,7 @@
-"""pandas is imported by programs that use it, not by pyarrow for all others.
+"""Prevents pyarrow from importing pandas in programs that do not use it.
 
-pyarrow imports pandas, where it is installed, when it makes its first scalar or array of Python values, to know a
-Series where it meets one (pyarrow 26.0.1, `pandas-shim.pxi`). That takes longer than the rest of a process's start.
+If pandas is installed, pyarrow imports it when it creates its first scalar or array from Python values, in order to
+recognize a Series (pyarrow 26.0.1, `pandas-shim.pxi`). That takes longer than the rest of a process's start.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _PANDAS: Final = "pandas"
 
 @cache
 def keep_pandas_out() -> None:
-    """Has pyarrow take pandas for absent until somebody imports it; from then on pyarrow knows its classes as ever.
+    """Makes pyarrow treat pandas as absent until a program imports it; from then on pyarrow recognizes its classes.
 
-    Called by every process before it makes values: by programs where they get their environment, by the JobManager for
-    all TaskManagers. Only the first call of a process has an effect. What asks pyarrow for pandas by name (`to_pandas`,
-    `from_pandas`) imports it then. Does nothing where pandas is imported already.
+    Every process calls it before it creates values: programs when they create their environment, the JobManager for all
+    TaskManagers. Only the first call in a process has an effect. Functions that request pandas explicitly (`to_pandas`,
+    `from_pandas`) import it. Does nothing if pandas is already imported.
     """
     if _PANDAS in sys.modules:
         return
@@ -39,7 +39,7 @@ def keep_pandas_out() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Hides pandas first; then finds it once, by the finders behind it, and tells pyarrow when it is loaded."""
+    """First hides pandas; then finds it once, with the later finders, and notifies pyarrow when it is loaded."""
 
     hides_pandas = True
 
@@ -58,7 +58,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Another loader, behind which pyarrow meets what was loaded."""
+    """Wraps a loader, to notify pyarrow after loading."""
 
     def __init__(self, loader: importlib.abc.Loader) -> None:
         self._loader = loader
@@ -69,6 +69,6 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         if spec is not None:
-            spec.loader = module.__loader__ = self._loader  # code that asks for resources finds the real loader
+            spec.loader = module.__loader__ = self._loader  # code that requests resources gets the real loader
         self._loader.exec_module(module)
         pa.Schema.from_pandas(module.DataFrame())

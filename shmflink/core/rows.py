@@ -121,7 +121,7 @@ class RowCodec:
             raise
 
     def _raise_mismatch(self, rows: list[Any], convert: Callable[[Shape, Any], Any]) -> None:
-        """Goes through the rows again to word the error."""
+        """Converts the rows again, one by one, to find the error's position."""
         for index, row in enumerate(rows):
             try:
                 convert(self.shape, row)

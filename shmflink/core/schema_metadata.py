@@ -1,18 +1,18 @@
-"""Key-value metadata of tables and columns on their way through a job: beside the rows, in schemas of the plan.
+"""Key-value metadata of tables and columns in a job: carried in schemas of the plan, not with the rows.
 
 An *annotated schema* has the columns of a stream that came unchanged from a source, in plain types
-(`core.plain_columns`), with the metadata that the source has for them and for the table. It says nothing of the other
-columns of the stream. It is empty if there is nothing to carry. Batches and declared types have no metadata.
+(`core.plain_columns`), with the source's metadata for them and for the table. It omits the other columns of the stream.
+It is empty if there is no metadata to carry. Batches and declared types have no metadata.
 
-What travels:
+What is carried:
 
-- metadata of a column, inner fields included, with the column, also if it is renamed. Field ids
-  (`PARQUET:field_id`) stay unique: of two copies of a column the one that keeps the name has them. What tells the
-  column's type (extension types, Polars' categories) travels only if the type stays.
-- metadata of the table, through everything that keeps rows as they are. Keys that name columns (`geo`, `pandas`,
+- metadata of a column, inner fields included, with the column, even if it is renamed. Field ids (`PARQUET:field_id`)
+  stay unique: if a column is copied, the copy that keeps the name keeps them. Metadata that states the column's type
+  (extension types, Polars' categories) is carried only while the type is unchanged.
+- metadata of the table, through all operators that do not change rows. Keys that refer to columns (`geo`, `pandas`,
   `huggingface`) follow `core.described_columns`.
 
-What never travels: what writers say of themselves or of the schema that they wrote.
+What is never carried: metadata in which a writer describes itself or the schema that it wrote.
 """
 
 from __future__ import annotations
@@ -49,33 +49,33 @@ _OWNED_BY_WRITERS: Final = (
     *(b"org.apache.spark.", b"writer.model.name", b"writer.date.proleptic", b"writer.time.zone", b"writer.zone."),
     _OURS,
 )
-"""Beginnings of keys."""
+"""Prefixes of keys."""
 
 _OF_TYPES: Final = (b"ARROW:extension:", b"_PL_")
 _PARAMETERS: Final = {"arrow.json": b""}
-"""Of Arrow's own extension types, which do not tell theirs: the one that is its storage here, and has none."""
+"""Parameters of Arrow's own extension types, which do not expose them; for the one that becomes its storage here."""
 _FIELD_ID: Final = b"PARQUET:field_id"
 
 
 def is_empty(schema: pa.Schema) -> bool:
-    """Whether an annotated schema says nothing."""
+    """Whether an annotated schema is empty."""
     return bool(schema.equals(NO_METADATA, check_metadata=True))
 
 
 def annotated(schema: pa.Schema) -> pa.Schema:
-    """What of the metadata of a table with this schema may travel."""
+    """The metadata of a table with this schema that may be carried."""
     table = {key: value for key, value in (schema.metadata or {}).items() if not key.startswith(_OWNED_BY_WRITERS)}
     fields = list(map(_with_extension, schema))
     if not table and not any(_has_metadata(field) for field in fields):
         return NO_METADATA
     if any(pa.types.is_dictionary(kind) for kind in schema.types):
-        table.pop(b"pandas", None)  # it speaks of categories, and they become their values
+        table.pop(b"pandas", None)  # it describes categories, which are replaced by their values
     plain = [_of_type(_changed(field, _not_ours), plain_type(field.type)) for field in fields]
     return _settled(plain, table, {name: name for name in schema.names})
 
 
 def metadata_of_columns(schema: pa.Schema, origins: Origins) -> pa.Schema:
-    """The annotated schema behind a projection. `origins`: all its columns."""
+    """The annotated schema after a projection. `origins`: all its columns."""
     if is_empty(schema):
         return NO_METADATA
     held = dict(zip(schema.names, schema, strict=True))
@@ -89,7 +89,7 @@ def metadata_of_columns(schema: pa.Schema, origins: Origins) -> pa.Schema:
 
 
 def metadata_of_keys(schema: pa.Schema, origins: Origins) -> pa.Schema:
-    """The annotated schema of aggregates: key columns stay what they are, the rows do not."""
+    """The annotated schema of aggregates: key columns are unchanged, the rows are not."""
     made = metadata_of_columns(schema, origins)
     table = {key: value for key, value in (made.metadata or {}).items() if key in OF_EACH_COLUMN}
     return _settled(list(made), table, {name: name for name in made.names})
@@ -100,7 +100,8 @@ def metadata_of_join(
 ) -> pa.Schema:
     """The annotated schema of pairs of rows. `columns`: a name, and the columns of both sides that its values are from.
 
-    Columns stay what they are; a column of both inputs, and what is said of the table, is what both say, as in a union.
+    Columns are unchanged. For a column of both inputs, and for the table, metadata that both have is kept, as in a
+    union.
     """
     sides = [
         metadata_of_keys(left, {name: of_left for name, of_left, _ in columns}),
@@ -123,16 +124,16 @@ def metadata_of_join(
 
 
 def metadata_of_fewer_rows(schema: pa.Schema) -> pa.Schema:
-    """The annotated schema behind what drops rows."""
+    """The annotated schema after an operator that drops rows."""
     return _of_rows(schema, described_columns.of_fewer_rows)
 
 
 def merged_metadata(schemas: Sequence[pa.Schema]) -> pa.Schema:
     """The annotated schema of rows of several inputs (a union, the files of a source, sources one after another).
 
-    What all of them say holds; what only some say, or what differs, does not. Entries of `geo` are merged: their
-    bounding boxes and kinds of geometry are united; a column whose `encoding`, `crs`, `edges` or `epoch` differ is
-    no longer described. A column that not all inputs have keeps what those say that have it.
+    Keeps metadata that is equal in all inputs. Entries of `geo` are merged: their bounding boxes and kinds of geometry
+    are united; a column whose `encoding`, `crs`, `edges` or `epoch` differ loses its entry. A column that only some
+    inputs have keeps the metadata of those.
     """
     if not schemas or any(is_empty(schema) for schema in schemas):
         return NO_METADATA
@@ -154,10 +155,10 @@ def merged_metadata(schemas: Sequence[pa.Schema]) -> pa.Schema:
 
 
 def described(schema: pa.Schema, by: pa.Schema) -> pa.Schema:
-    """`schema` with the metadata that an annotated schema has for its columns; its own metadata win."""
+    """`schema` with the metadata of an annotated schema for its columns; its own metadata takes precedence."""
     if is_empty(by):
         return schema
-    # Pickle makes a type of what names one that Arrow knows.
+    # Unpickling would turn metadata that names a registered extension type into that type.
     held = dict(zip(by.names, map(_with_extension, by), strict=True))
     fields = [
         field if field.name not in held else _described_field(field, _of_type(held[field.name], field.type))
@@ -169,9 +170,9 @@ def described(schema: pa.Schema, by: pa.Schema) -> pa.Schema:
 
 
 def described_rows(rows: pa.Schema, by: pa.Schema) -> pa.Schema:
-    """The schema of batches, described by an annotated schema alone.
+    """The schema of batches, with the metadata of an annotated schema only.
 
-    Inner fields of batches have metadata where they come from a file that has some: of the one file.
+    Inner fields of batches may have metadata of the single file from which they come; it is removed.
     """
     return described(pa.schema([_without_inner(field) for field in rows], rows.metadata), by)
 
@@ -224,7 +225,7 @@ def _inner(kind: pa.DataType) -> Iterator[pa.Field]:
 
 
 def _changed(field: pa.Field, change: Callable[[Metadata], Metadata]) -> pa.Field:
-    """The field whose metadata, and those of inner fields, were changed."""
+    """The field with changed metadata, also of inner fields."""
     if not _has_metadata(field):
         return field
     kind = _rebuilt(field.type, [_changed(inner, change) for inner in _inner(field.type)])
@@ -257,7 +258,9 @@ def _not_ours(held: Metadata) -> Metadata:
 
 
 def _with_extension(field: pa.Field) -> pa.Field:
-    """A column of a type that Arrow knows by name: as its storage, with that name, as readers have it that do not."""
+    """A field of a registered extension type as its storage, with the type's name in the metadata, as in readers
+    without the extension.
+    """
     kind = field.type
     if not isinstance(kind, pa.BaseExtensionType) or not plain_type(kind).equals(plain_type(kind.storage_type)):
         return field
@@ -270,7 +273,7 @@ def _with_extension(field: pa.Field) -> pa.Field:
 
 
 def _of_type(field: pa.Field, kind: pa.DataType) -> pa.Field:
-    """The field of a column that has this type now."""
+    """The field of a column whose type is now `kind`."""
     if field.type.equals(kind):
         return field
     if not _is_same(field.type, kind):
@@ -279,7 +282,7 @@ def _of_type(field: pa.Field, kind: pa.DataType) -> pa.Field:
 
 
 def _is_same(kind: pa.DataType, other: pa.DataType) -> bool:
-    """Whether values have the same meaning in both: the width of offsets and views do not matter."""
+    """Whether values have the same meaning in both types, ignoring the width of offsets, and views."""
     if kind.equals(other) or plain_type(kind).equals(other):
         return not pa.types.is_dictionary(kind)
     return any(is_one(kind) and is_one(other) for is_one in (_is_text, _is_binary))
@@ -296,7 +299,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _described_field(field: pa.Field, by: pa.Field) -> pa.Field:
-    """`field` with the metadata of `by`, inner fields of structs by name; its own win."""
+    """`field` with the metadata of `by`, inner fields of structs by name; its own metadata takes precedence."""
     if not _has_metadata(by):
         return field
     kind = _rebuilt(field.type, _described_inner(field.type, by.type))
@@ -313,7 +316,7 @@ def _described_inner(kind: pa.DataType, by: pa.DataType) -> list[pa.Field]:
 
 
 def _common_field(fields: Sequence[pa.Field]) -> pa.Field:
-    """What all these fields of one name say."""
+    """The metadata that all these fields of one name have in common."""
     first = fields[0]
     for other in fields[1:]:
         first = _common(first, other)
@@ -336,12 +339,12 @@ def _common(one: pa.Field, other: pa.Field) -> pa.Field:
 
 
 def _of_type_in(field: pa.Field) -> Metadata:
-    """What tells the type of a column: it holds together, or not at all."""
+    """The metadata that states the type of a column: kept completely or not at all."""
     return {key: value for key, value in (field.metadata or {}).items() if key.startswith(_OF_TYPES)}
 
 
 def _common_inner(one: pa.DataType, other: pa.DataType) -> list[pa.Field]:
-    """The fields of two structs by name; what only one has is as it says."""
+    """The fields of two structs by name; a field that only one has is unchanged."""
     fields = {field.name: field for field in _inner(one)}
     for field in _inner(other):
         fields[field.name] = _common(fields[field.name], field) if field.name in fields else field
@@ -356,7 +359,7 @@ def _without_ids(field: pa.Field) -> pa.Field:
 
 
 def _unique_ids(fields: Sequence[pa.Field]) -> list[pa.Field]:
-    """The fields; an id that an earlier one has is dropped with its column."""
+    """The fields; removes an id that an earlier field has."""
     seen: set[bytes] = set()
     made = []
     for field in fields:

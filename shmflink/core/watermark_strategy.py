@@ -65,7 +65,7 @@ class WatermarkGenerator(ABC):
 class WatermarkStrategy:
     """How far event time has advanced, derived from the timestamps seen.
 
-    `max_out_of_orderness` None = no watermarks, unless `generator` makes the user's own generator. Alignment: (group,
+    `max_out_of_orderness` None = no watermarks, unless `generator` creates a custom one. Alignment: (group,
     greatest drift, update interval). Timestamps more than `max_ahead` ahead of the clock do not count.
     """
 
@@ -83,12 +83,12 @@ class WatermarkStrategy:
 
     @staticmethod
     def for_monotonous_timestamps() -> WatermarkStrategy:
-        """Timestamps never go back within one split."""
+        """Timestamps never decrease within one split."""
         return WatermarkStrategy(Duration.of_millis(0))
 
     @staticmethod
     def for_bounded_out_of_orderness(max_out_of_orderness: Duration) -> WatermarkStrategy:
-        """Timestamps go back by at most this much."""
+        """A timestamp is at most this much below the greatest one before it."""
         return WatermarkStrategy(duration_of(max_out_of_orderness, "for_bounded_out_of_orderness(): the time"))
 
     @staticmethod
@@ -98,7 +98,7 @@ class WatermarkStrategy:
 
     @staticmethod
     def for_generator(generator: Callable[[], WatermarkGenerator]) -> WatermarkStrategy:
-        """*shmflink only.* Watermarks of the user's own generator; `generator` makes one per split or subtask."""
+        """*shmflink only.* Watermarks of a custom generator; `generator` creates one per split or subtask."""
         refuse_coroutines(generator)
         return WatermarkStrategy(None, generator=generator)
 
@@ -122,8 +122,8 @@ class WatermarkStrategy:
     def with_max_ahead(self, max_ahead: Duration) -> WatermarkStrategy:
         """*shmflink only.* A timestamp that is further ahead of this host's clock does not advance event time.
 
-        Otherwise one record of the year 2999 would make all that follow it late. The record itself is processed, and
-        waits in its window. The user's own generator is not guarded.
+        Otherwise a record of the year 2999 would make all later records late. The record itself is processed, and waits
+        in its window. Custom generators are not guarded.
         """
         return replace(self, max_ahead=duration_of(max_ahead, "with_max_ahead(): the time"))
 

@@ -1,4 +1,4 @@
-"""What a JobManager knows of a job that was submitted, before it runs it."""
+"""What a JobManager determines about a submitted job before it runs the job."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["Admission"]
 class Admission:
     """A job that may run, under its former id or the one with which it was submitted.
 
-    `pointers`: the checkpoints, newest first, that its former self left. `ended`: it is over already; `ended_under`:
-    the process id of the JobManager that this program waited for, if it was over under that one.
-    `is_kept`: it was in the HA directory, submitted by a program with `arguments_before` (None: not known).
+    `pointers`: the checkpoints of its earlier run, newest first. `ended`: it has already ended; `ended_under`: the
+    process id of the JobManager under which it ended, if this program waited for that one. `is_kept`: it was in the HA
+    directory, submitted by a program with `arguments_before` (None: not known).
     """
 
     submission: SubmitJob

@@ -13,8 +13,8 @@ from shmflink.graph.execution_graph import ExecutionGraph
 
 __all__ = ["CONTROL_CAPACITY", "AttemptMemory", "attempt_memory", "check_memory"]
 
-CONTROL_CAPACITY: Final = 16  # control elements under way per channel; watermarks replace each other beyond it
-_RESERVED_SHARE: Final = 0.9  # of the available memory; the rest is for the processes themselves
+CONTROL_CAPACITY: Final = 16  # control elements in flight per channel; beyond it, a watermark replaces a waiting one
+_RESERVED_SHARE: Final = 0.9  # fraction of the available memory; the rest is for the processes themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class AttemptMemory:
 def attempt_memory(graph: ExecutionGraph, configuration: Mapping[str, str]) -> dict[int, AttemptMemory]:
     """By the index of each TaskManager in the execution graph.
 
-    Segments = exclusive x output channels, so that a channel may always have those, plus a pool that all outputs
-    share. A ring takes as many data descriptors as its channel can ever have credits.
+    Segments = exclusive x output channels, which each channel may always use, plus a pool that all outputs share. A
+    ring has room for as many data descriptors as its channel can have credits.
     """
     exclusive = BUFFERS_PER_CHANNEL.read(configuration)
     floating = FLOATING_BUFFERS_PER_GATE.read(configuration)
@@ -54,7 +54,7 @@ def attempt_memory(graph: ExecutionGraph, configuration: Mapping[str, str]) -> d
 
 
 def check_memory(memory: Collection[AttemptMemory], available_bytes: int) -> None:
-    """ResourceError with the sum when the arenas together exceed what is available."""
+    """ResourceError, with the sum, if the arenas together exceed the available memory."""
     needed = sum(one.arena_bytes for one in memory)
     if needed > available_bytes * _RESERVED_SHARE:
         segments = sum(one.segments for one in memory)

@@ -1,7 +1,7 @@
-"""One attempt of a job in this process: performs what its machine asks for, and tells it what TaskManagers say.
+"""One attempt of a job in this process: performs the effects of its machine, and passes messages of TaskManagers to it.
 
-The steps of an attempt, each when all TaskManagers have answered the one before: Prepare (memory), Connect and Deploy
-(tasks are built and open), Start, until every task is over, Release.
+The steps of an attempt are: Prepare (memory), Connect and Deploy (tasks are built and opened), Start, and Release, once
+every task has ended. Each step begins when all TaskManagers have answered the previous one.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ from shmflink.rpc.states import JobState, TaskState
 
 __all__ = ["AttemptEffect", "AttemptRun", "available_memory"]
 
-_SPLIT_RETRY_S: Final = 0.2  # an enumerator that waits for new files is asked so often
+_SPLIT_RETRY_S: Final = 0.2  # interval at which an enumerator that waits for new files is asked
 
 AttemptEffect = ask.Deploy | ask.StartTasks | ask.CancelTasks | ask.KillTaskManagers | ask.ReleaseMemory
 
 
 class AttemptRun:
-    """An attempt on the TaskManagers that were granted to it; index i of the execution graph is `taskmanagers[i]`."""
+    """An attempt on the TaskManagers granted to it; index i of the execution graph is `taskmanagers[i]`."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class AttemptRun:
         splits: SplitServer,
         ha_identity: str = "",
     ) -> None:
-        """`attempt` is only read here. `splits` are the job's, over all its regions."""
+        """Only reads `attempt`. `splits` are those of the job, over all its regions."""
         self._graph = graph
         self._attempt = attempt
         self._restore_path = restore_path
@@ -95,14 +95,14 @@ class AttemptRun:
         return taskmanager_of(task.slot, self._execution.slots_per_taskmanager)
 
     def tell_all(self, message: object) -> None:
-        """To every TaskManager of the attempt."""
+        """Sends a message to every TaskManager of the attempt."""
         for index in self._execution.taskmanagers:
             self._taskmanagers[index].send(message)
 
     # --- effects ---
 
     def begin(self) -> None:
-        """Asks every TaskManager for the attempt's memory."""
+        """Asks every TaskManager to create the attempt's memory."""
         try:
             self._check_blocks()
             memory = attempt_memory(self._execution, self._configuration)
@@ -127,12 +127,12 @@ class AttemptRun:
         blocks = max(task.block + blocks_of_task(len(task.operators)) for task in self._execution.tasks)
         if blocks > BLOCKS_MAX:
             raise JobGraphError(
-                f"{blocks} tasks and operators in one TaskManager, the most is {BLOCKS_MAX}: use more "
+                f"{blocks} tasks and operators in one TaskManager, but at most {BLOCKS_MAX} are possible: use more "
                 "TaskManagers with fewer slots (taskmanager.numberOfTaskSlots)"
             )
 
     def perform(self, effect: AttemptEffect) -> None:
-        """What the attempt's machine asks for."""
+        """Performs an effect of the attempt's machine."""
         match effect:
             case ask.Deploy():
                 self._deploy()
@@ -151,13 +151,13 @@ class AttemptRun:
                     self._taskmanagers[index].send(ReleaseAttempt(self.epoch))
 
     def close(self) -> None:
-        """It is over."""
+        """Called when the attempt is over."""
         self._release_memory()
 
-    # --- what TaskManagers say ---
+    # --- messages of TaskManagers ---
 
     def message(self, taskmanager: TaskManagerGateway, message: object) -> None:
-        """One of the attempt's TaskManagers, with the attempt's epoch."""
+        """Handles a message of one of the attempt's TaskManagers, with the attempt's epoch."""
         match message:
             case AttemptPrepared(epoch, failure):
                 self._feed(MemoryReady(epoch, self._taskmanagers.index(taskmanager), failure))
@@ -177,10 +177,10 @@ class AttemptRun:
             case AttemptReleased(epoch):
                 self._feed(MemoryReleased(epoch, self._taskmanagers.index(taskmanager)))
             case _:
-                raise RpcError(f"a TaskManager cannot say {type(message).__name__}")
+                raise RpcError(f"a TaskManager must not send {type(message).__name__}")
 
     def _answer_split(self, taskmanager: TaskManagerGateway, subtask: SubtaskId) -> None:
-        """Asks the enumerator, and asks again later if it has no split now: new files may arrive."""
+        """Asks the enumerator for a split; asks again later if it has none now, because new files may arrive."""
         if self._attempt.tasks[subtask].is_terminal or taskmanager.is_lost:
             return
         try:
@@ -231,14 +231,16 @@ class AttemptRun:
         return sorted({taskmanager_of(slot, per) for slot in slots} - {index})
 
     def _release_memory(self) -> None:
-        """The TaskManagers have their descriptors: once they let go, the kernel frees the memory."""
+        """Closes our descriptors, once the TaskManagers have theirs: when they close them, the kernel frees the
+        memory.
+        """
         for index in self._execution.taskmanagers:
             self._taskmanagers[index].release_memory(self.epoch)
 
     # --- sources that wait for each other ---
 
     def _align_sources(self) -> None:
-        """While the attempt runs, tells the sources of a group how far they may run ahead of each other."""
+        """While the attempt runs, limits how far the sources of a group may run ahead of each other."""
         interval_ms = self._alignment.interval_ms
         if interval_ms is None or self._attempt.state is not JobState.RUNNING:
             return
@@ -268,7 +270,7 @@ class AttemptRun:
         is_fresh = state not in (
             TaskState.CREATED,
             TaskState.DEPLOYING,
-        )  # before, the block is an older job's
+        )  # before that, the block still has an older job's counters
         counters = taskmanager.task_counters(task.block) if is_fresh else TaskCounters()
         return TaskSummary(
             vertex=task.subtask.vertex,
@@ -296,9 +298,9 @@ def _operator_summaries(taskmanager: TaskManagerGateway, task: TaskDeployment) -
 
 
 def available_memory() -> int:
-    """Bytes that the kernel says can be had without swapping."""
+    """Bytes that are available without swapping, according to the kernel."""
     with open("/proc/meminfo", encoding="ascii") as file:
         for line in file:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    return 1 << 62  # not a Linux that says so: nothing to check against
+    return 1 << 62  # the kernel does not report it: no check is possible

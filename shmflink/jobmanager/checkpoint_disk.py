@@ -1,4 +1,4 @@
-"""What a job's checkpoints need of the disk: what the job can start from, its folder, manifests, deletions. Blocks."""
+"""Disk operations for a job's checkpoints: finding what to start from, the folder, manifests, deletions. They block."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class CheckpointDisk:
-    """One per job and JobManager; for several threads. The folder is made and locked when a checkpoint needs it.
+    """One per job and JobManager; thread-safe. Creates and locks the folder when a checkpoint first needs it.
 
-    Its methods perform the effects of the job machine that have their names.
+    Each method performs the effect of the job machine that has its name.
     """
 
     def __init__(
         self, graph: JobGraph, settings: CheckpointSettings, pointers: Sequence[str] = (), owner: str = ""
     ) -> None:
-        """`pointers`: folders of checkpoints that an earlier JobManager knew, newest first. `owner`: identity of the HA
-        directory that keeps the job.
+        """`pointers`: folders of checkpoints that an earlier JobManager recorded, newest first. `owner`: identity of
+        the HA directory that stores the job.
         """
         self._graph = graph
         self._settings = settings
@@ -54,13 +54,13 @@ class CheckpointDisk:
 
     @property
     def folder(self) -> str:
-        """Of the job's checkpoints; empty as long as none was needed."""
+        """The folder of the job's checkpoints; empty as long as none was needed."""
         return "" if self._storage is None else self._storage.directory
 
     # --- before attempts ---
 
     def open(self) -> StorageOpened:
-        """What the job can start from.
+        """Finds what the job can start from.
 
         Raises:
             CheckpointError: a checkpoint to start from cannot be used, or checkpoints cannot be written.
@@ -88,10 +88,10 @@ class CheckpointDisk:
         return StorageOpened(max(ids) + 1, tuple(known), tuple(retained), claimed)
 
     def restore(self, directories: Iterable[str], *, is_whole: bool) -> RestorePrepared:
-        """The newest of `directories` that can be read; those before it are damaged. The epochs are somebody else's.
+        """The newest of `directories` that can be read; newer ones are damaged. Its epochs do not belong to this job.
 
         Raises:
-            CheckpointError: what it says of the enumerators cannot be read.
+            CheckpointError: the state of the enumerators cannot be read.
         """
         damaged: list[tuple[str, str]] = []
         found: RestorePoint | None = None
@@ -121,10 +121,10 @@ class CheckpointDisk:
     # --- checkpoints ---
 
     def make_folder(self, checkpoint_id: int, target: str | None) -> CheckpointLocation:
-        """Of a checkpoint; with `target` of a savepoint in it.
+        """Creates the folder of a checkpoint; with `target`, of a savepoint in it.
 
         Raises:
-            CheckpointError: the system refuses.
+            CheckpointError: the system reports an error.
         """
         storage = self._open_storage()
         if target is None:
@@ -135,7 +135,7 @@ class CheckpointDisk:
         """Writes the states of the enumerators and the manifest.
 
         Raises:
-            CheckpointError: the system refuses.
+            CheckpointError: the system reports an error.
         """
         store = effect.store
         manifest = Manifest(
@@ -152,7 +152,7 @@ class CheckpointDisk:
         return CheckpointStored(store.checkpoint_id, manifest, tuple(storage.shared_files()))
 
     def remove(self, effect: DeleteFiles | DiscardFolder | DiscardClaimed) -> None:
-        """Logs what it cannot remove, and leaves it."""
+        """Deletes files; logs those that it cannot delete, and leaves them."""
         try:
             match effect:
                 case DeleteFiles(deletions):
@@ -167,7 +167,7 @@ class CheckpointDisk:
     # --- the end ---
 
     def close(self, *, keeps: bool) -> None:
-        """The job is over here: its checkpoints stay, or go. Nothing else may be under way."""
+        """Called when the job is over here: keeps or deletes its checkpoints. No other operation may be in progress."""
         if self._storage is None:
             return
         if keeps:
@@ -192,7 +192,7 @@ class CheckpointDisk:
     def _new_storage(self) -> CheckpointStorage:
         settings = self._settings
         directory = settings.directory or default_directory(os.environ)
-        if not self._pointers:  # a job that runs survives a full disk, also where its JobManager dies meanwhile
+        if not self._pointers:  # a running job survives a full disk, even if its JobManager dies meanwhile
             check_writable(directory)
         with open("/proc/self/mounts", encoding="utf-8") as mounts:
             warning = durability_warning(directory, mounts.read())
@@ -207,17 +207,17 @@ class CheckpointDisk:
         )
 
     def _check(self, directory: str, manifest: Manifest) -> None:
-        """The job can resume from it."""
+        """Records a checkpoint from which the job can resume."""
         settings = self._settings
         _check_matches(self._graph, manifest, directory, ignores=settings.ignores_unclaimed_state)
         if not settings.trusts_pickled_state and not is_own(directory):
             check_without_pickle(directory, manifest)
 
     def _identify(self, directory: str, *, is_newest: bool) -> tuple[int, bool]:
-        """The id of a checkpoint that an earlier JobManager knew, and whether this job wrote it."""
+        """The id of a checkpoint that an earlier JobManager recorded, and whether this job wrote it."""
         try:
             manifest = load_manifest(directory)
-        except CheckpointError:  # told when it is needed
+        except CheckpointError:  # reported when it is needed
             return _checkpoint_id_of(directory), True
         if is_newest:
             self._check(directory, manifest)
@@ -225,13 +225,13 @@ class CheckpointDisk:
 
 
 def _checkpoint_id_of(directory: str) -> int:
-    """Of a checkpoint's folder; 0 of others."""
+    """The id in the name of a checkpoint's folder; 0 for other folders."""
     name = os.path.basename(directory)
     return int(name.removeprefix("chk-")) if name.startswith("chk-") and name[4:].isdigit() else 0
 
 
 def _check_matches(graph: JobGraph, manifest: Manifest, directory: str, *, ignores: bool) -> None:
-    """State that no operator of the job takes would be lost in silence."""
+    """Refuses state that no operator of the job takes, because it would be lost silently."""
     known = {op.operator_id: op for vertex in graph.vertices for op in vertex.operators}
     for op in manifest.operators:
         if op.operator_id in known and op.has_state and manifest.version > 1:
@@ -241,13 +241,13 @@ def _check_matches(graph: JobGraph, manifest: Manifest, directory: str, *, ignor
         names = ", ".join(f"'{op.name}' ({op.uid or op.operator_id})" for op in lost)
         raise StateMismatchError(
             f"{directory} has state of operators that the job does not have: {names}. Give operators the uid() under "
-            "which their state was written, or leave the state out with --allow-non-restored-state"
+            "which their state was written, or drop the state with --allow-non-restored-state"
         )
 
 
 def _check_kind(before: OperatorState, now: ChainedOperator, directory: str) -> None:
-    """What a source or sink has written only one of its kind understands."""
-    if before.connector == now.connector or before.vertex < 0:  # the latter: of no job, but of a tool
+    """Refuses state of a source or sink that an operator of another kind would restore."""
+    if before.connector == now.connector or before.vertex < 0:  # the latter: written by a tool instead of a job
         return
     raise StateMismatchError(
         f"operator '{now.name}' ({now.uid or now.operator_id}) is {_kind(now.connector)}, but its state in "

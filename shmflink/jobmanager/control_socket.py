@@ -1,10 +1,10 @@
 """The control socket: where `shmflink list`, `savepoint`, `stop`, `cancel` and `checkpoint` reach a running JobManager.
 
-It translates requests into calls of a `JobControl` and its callbacks into answers. A request ends with exactly one
-answer, also when the job ends under it; one whose client goes away goes on without it.
+It translates requests into calls of a `JobControl`, and its callbacks into answers. Every request gets exactly one
+answer, even if the job ends in the meantime; if its client disconnects, the request continues.
 
-A client that waits for no answer is shown out after a while, and at once where others need its place: connections that
-nobody uses never lock the command line out.
+A client that waits for no answer is disconnected after a while, or at once if others need its place. Therefore idle
+connections can never lock the command line out.
 """
 
 from __future__ import annotations
@@ -61,23 +61,23 @@ __all__ = ["BoundSocket", "ClusterControl", "ControlSocket", "JobControl", "bind
 
 _LOG: Final = logging.getLogger(__name__)
 _CLIENTS_MAX: Final = 64
-_IDLE_S: Final = 30.0  # without a request: the command line sends one as soon as it is connected
-_ACCEPT_PAUSE_S: Final = 1.0  # after a connection that could not be taken
+_IDLE_S: Final = 30.0  # limit without a request: the command line sends one as soon as it is connected
+_ACCEPT_PAUSE_S: Final = 1.0  # pause after a connection that could not be accepted
 
 
 class JobControl(Protocol):
-    """What can be done with the jobs of a JobManager. Calls return at once; each callback comes exactly once, also
-    when the job ends before what was asked for is done.
+    """Operations on the jobs of a JobManager. Calls return at once; each callback is called exactly once, even if the
+    job ends before the operation is complete.
     """
 
     def jobs(self) -> Sequence[JobOverview]:
-        """Jobs that wait, run or are over, in the order in which they were submitted."""
+        """Jobs that wait, run or have ended, in the order of their submission."""
         ...
 
     def savepoint(
         self, job_id: JobId, target: str, stops: bool, drains: bool, callback: Callable[[str | Failure], None]
     ) -> None:
-        """Writes a savepoint into a new folder in `target`, and tells its path when it is durable."""
+        """Writes a savepoint into a new folder in `target`, and reports its path when it is durable."""
         ...
 
     def checkpoint(self, job_id: JobId, callback: Callable[[CheckpointTaken | Failure], None]) -> None:
@@ -85,12 +85,12 @@ class JobControl(Protocol):
         ...
 
     def cancel(self, job_id: JobId) -> None:
-        """Cancels; `ControlSocket.job_ended` tells of the end."""
+        """Cancels the job; `ControlSocket.job_ended` reports the end."""
         ...
 
     def waits_for(self, job_id: JobId) -> Sequence[str]:
-        """Sentences that say why a savepoint, a checkpoint or an end of the job takes its time; none where it has
-        nothing to wait for, or is over.
+        """Sentences that say why a savepoint, a checkpoint or the end of the job takes long; none if it waits for
+        nothing or has ended.
         """
         ...
 
@@ -100,37 +100,37 @@ class JobControl(Protocol):
 
 
 class ClusterControl(Protocol):
-    """What can be done with a cluster itself, and how programs submit jobs to it. Calls return at once."""
+    """Operations on a cluster itself, and how programs submit jobs to it. Calls return at once."""
 
     def describe(self) -> ClusterDescription: ...
 
     def read(self) -> ClusterRead: ...
 
     def add_slots(self, slots: int) -> str:
-        """Why it cannot have more; empty if it will."""
+        """Adds slots; returns why that is impossible, or an empty text."""
         ...
 
     def stop(self) -> str:
-        """Why it cannot be told to end; empty if it ends."""
+        """Ends the cluster; returns why that is impossible, or an empty text."""
         ...
 
     def opened(self, connection: AsyncConnection) -> ClientId | None:
-        """The connection is that of a program that submits jobs; None if jobs cannot be submitted here."""
+        """Treats the connection as that of a program that submits jobs; None if jobs cannot be submitted here."""
         ...
 
     def said(self, client: ClientId, received: Received) -> None:
-        """What the program says."""
+        """Handles a message of the program."""
         ...
 
     def gone(self, client: ClientId, reason: str) -> None:
-        """The program's connection has ended."""
+        """Called when the program's connection has ended."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class _Client:
-    """One connection. `waits_for`: requests without an answer so far; `idle`: shows it out when it runs off;
-    `program`: it submits jobs, and is never shown out.
+    """One connection. `waits_for`: requests without an answer so far; `idle`: the timer that disconnects it; `program`:
+    set if it submits jobs; it is then never disconnected for idleness.
     """
 
     connection: AsyncConnection
@@ -139,14 +139,14 @@ class _Client:
     program: ClientId | None = None
 
     def answer(self, message: object) -> None:
-        """The one answer to one request."""
+        """Sends the only answer to one request."""
         self.waits_for -= 1
         self.connection.send(message)
 
 
 @dataclass(slots=True, eq=False)
 class _Ending:
-    """A request that is answered when its job is over; `path` of the savepoint that is to be there by then."""
+    """A request that is answered when its job has ended; `path`: the savepoint that must exist by then."""
 
     job_id: JobId
     client: _Client
@@ -156,7 +156,7 @@ class _Ending:
 
 @dataclass(frozen=True, slots=True)
 class BoundSocket:
-    """A socket that listens at `path`; `inode` tells it from another one that has taken the name."""
+    """A socket that listens at `path`; `inode` distinguishes it from another socket that has replaced it."""
 
     listener: socket.socket
     path: str
@@ -180,14 +180,14 @@ class ControlSocket:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, control: JobControl, cluster: ClusterControl, bound: BoundSocket
     ) -> None:
-        """Serves from now on those who connect."""
+        """Starts to accept connections."""
         self._loop = loop
         self._control = control
         self._cluster = cluster
         self.path = bound.path
         self._bound = bound
         self._listener = bound.listener
-        self._clients: dict[_Client, None] = {}  # those who were heard of last come last
+        self._clients: dict[_Client, None] = {}  # in the order of their latest message
         self._endings: list[_Ending] = []
         self._listener.setblocking(False)
         self._listen()
@@ -195,7 +195,7 @@ class ControlSocket:
     def _accept(self) -> None:
         try:
             end, _ = self._listener.accept()
-        except OSError as error:  # the client left again, or there are no more descriptors
+        except OSError as error:  # the client has disconnected, or there are no more descriptors
             _LOG.warning("control socket: %s", system_error_text(error))
             self._pause()
             return
@@ -205,14 +205,18 @@ class ControlSocket:
         self._serve(end)
 
     def _make_room(self) -> bool:
-        """Drops who has been silent for longest and waits for nothing; False where all wait for answers."""
+        """Disconnects the client that has been idle for longest and waits for nothing; False if all wait for
+        answers.
+        """
         silent = next((client for client in self._clients if client.waits_for == 0), None)
         if silent is not None:
             self._drop(silent)
         return silent is not None
 
     def _pause(self) -> None:
-        """A connection that cannot be taken keeps the listener readable: looked at all the time, it takes a CPU."""
+        """Pauses accepting. A connection that cannot be accepted keeps the listener readable, so polling it would use a
+        whole CPU.
+        """
         self._loop.remove_reader(self._listener.fileno())
         self._loop.call_later(_ACCEPT_PAUSE_S, self._listen)
 
@@ -237,7 +241,7 @@ class ControlSocket:
         self._heard_of(clients[0])
 
     def _heard_of(self, client: _Client) -> None:
-        """From now on it may be silent for a while, or for as long as it waits for an answer."""
+        """Restarts the idle timer; a client that waits for an answer is never idle."""
         self._forget(client)
         self._clients[client] = None
         client.idle = self._loop.call_later(_IDLE_S, self._drop_if_idle, client)
@@ -278,7 +282,7 @@ class ControlSocket:
             client.answer(self._of_cluster(message))
             return
         if not isinstance(message, TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob):
-            _LOG.warning("control socket: a client said %s", type(message).__name__)
+            _LOG.warning("control socket: a client sent %s", type(message).__name__)
             self._drop(client)
             return
         job = next((job for job in self._control.jobs() if job.job_id == message.job_id), None)
@@ -288,22 +292,22 @@ class ControlSocket:
             return
         try:
             self._perform(client, message)
-        except Exception as error:  # a bug of ours fails the request, not the jobs
+        except Exception as error:  # a bug in our code fails the request, not the jobs
             _LOG.exception("control socket: %s", type(message).__name__)
             self._endings = [ending for ending in self._endings if ending.client is not client]
             client.answer(RequestFailed(message.job_id, "InternalError", system_error_text(error)))
 
     def _said(self, client: _Client, received: Received) -> None:
-        """A program submits a job, or cancels its own."""
+        """Handles a program that submits a job, or cancels one of its own."""
         if client.program is None:
             client.program = self._cluster.opened(client.connection)
-            client.waits_for += 1  # as long as it is connected
+            client.waits_for += 1  # valid while it is connected
         if client.program is not None:
             self._cluster.said(client.program, received)
             return
         message = received.message
         job_id = message.graph.job_id if isinstance(message, SubmitJob) else message.job_id
-        client.answer(RequestFailed(job_id, "UsageError", "the cluster belongs to another program: it takes no jobs"))
+        client.answer(RequestFailed(job_id, "UsageError", "the cluster belongs to another program and accepts no jobs"))
 
     def _of_cluster(self, message: DescribeCluster | AddSlots | StopCluster) -> ClusterDescription | RequestFailed:
         refusal = ""
@@ -342,7 +346,7 @@ class ControlSocket:
 
     def _stop_savepoint_done(self, ending: _Ending, result: str | Failure) -> None:
         if ending not in self._endings:
-            return  # the job was over first; that was the answer
+            return  # the job had ended before, which was the answer
         if isinstance(result, Failure):
             self._endings.remove(ending)
             ending.client.answer(_answer(ending.job_id, result))
@@ -356,7 +360,7 @@ class ControlSocket:
         return next((job.state for job in self._control.jobs() if job.job_id == job_id), JobState.FINISHED)
 
     def job_ended(self, job_id: JobId, state: JobState, failure: Failure | None) -> None:
-        """The job is over: answers who waits for that."""
+        """Called when the job has ended: answers the clients that wait for that."""
         over = [ending for ending in self._endings if ending.job_id == job_id]
         self._endings = [ending for ending in self._endings if ending.job_id != job_id]
         for ending in over:
@@ -383,16 +387,17 @@ class ControlSocket:
     def remove(self) -> None:
         """Removes the name of the socket. Blocks. Idempotent."""
         with contextlib.suppress(OSError):
-            if os.stat(self.path).st_ino == self._bound.inode:  # else another JobManager took us for dead, and the name
+            # otherwise another JobManager considered us dead and took the name
+            if os.stat(self.path).st_ino == self._bound.inode:
                 os.unlink(self.path)
 
 
 def _refusal(message: TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob, job: JobOverview | None) -> str:
-    """Why a request cannot be served at all; empty where it can."""
+    """Why a request cannot be served; empty if it can."""
     if job is None:
         return f"the JobManager has no job {message.job_id}"
     if job.state.is_terminal:
-        return f"job {job.job_id} ('{job.name}') is over: {job.state}"
+        return f"job {job.job_id} ('{job.name}') has ended: {job.state}"
     if isinstance(message, CancelRunningJob) or job.state is JobState.RUNNING:
         return ""
     return f"job {job.job_id} ('{job.name}') is {job.state}: its state can only be saved while it is RUNNING"
@@ -411,7 +416,7 @@ def _end_answer(
         return SavepointCompleted(ending.job_id, ending.path, state)
     cause = f": {failure.message}" if failure is not None else ""
     if ending.path:
-        reason = f"the savepoint {ending.path} is complete, but the job did not finish behind it; it is {state}{cause}"
+        reason = f"the savepoint {ending.path} is complete, but the job did not finish afterwards; it is {state}{cause}"
     else:
         reason = f"the job was {state} before its savepoint was complete{cause}"
     return RequestFailed(ending.job_id, failure.kind if failure is not None else "JobExecutionError", reason)

@@ -1,4 +1,6 @@
-"""What a job machine asks of the disk, in threads of the event loop's pool; what came of it, as events."""
+"""Performs the disk effects of a job machine in threads of the event loop's pool, and returns their results as
+events.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ DiskEffect = (
 
 
 class JobDisk(Protocol):
-    """What checkpoints need of a disk; `checkpoint_disk.CheckpointDisk` says what each does. All of it blocks."""
+    """The disk operations of checkpoints, documented in `checkpoint_disk.CheckpointDisk`. All of them block."""
 
     @property
     def folder(self) -> str: ...
@@ -50,7 +52,7 @@ class JobDisk(Protocol):
 
 
 class DiskCalls:
-    """Of one job. Only the event loop uses it. It calls `feed` once for every effect that has an answer."""
+    """The disk calls of one job. Used only by the event loop. Calls `feed` once for every effect that has an answer."""
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class DiskCalls:
         epochs: Callable[[int, Callable[[tuple[int, ...]], None]], None],
         opened: Callable[[], None] | None = None,
     ) -> None:
-        """`epochs` grants so many, for attempts that begin. `opened` is called when the storage was not refused."""
+        """`epochs` grants a number of epochs for new attempts. `opened` is called when the storage can be used."""
         self._disk = disk
         self._loop = loop
         self._clock = clock
@@ -69,11 +71,11 @@ class DiskCalls:
         self._epochs = epochs
         self._opened = opened
         self._under_way = 0
-        self._close: ask.CloseStorage | None = None  # waits for all that is under way
+        self._close: ask.CloseStorage | None = None  # waits for all calls in progress
 
     @property
     def folder(self) -> str:
-        """Of the job's checkpoints; empty where there is none."""
+        """The folder of the job's checkpoints; empty if there is none."""
         return self._disk.folder
 
     def perform(self, effect: DiskEffect) -> None:

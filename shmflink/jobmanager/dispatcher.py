@@ -3,10 +3,10 @@
 ::
 
     submit ─ Admit ─▶ admitting ─ admitted ─ Run ─▶ running ─ ended ─▶ remembered, for clients that ask later
-                          └─ refused ─▶ told                 (the job machine knows whether it waits, runs, restarts)
+                          └─ refused ─▶ reported             (the job machine knows whether it waits, runs, restarts)
 
-The dispatcher owns the jobs. Clients come and go: a job tells the clients that are attached to it, and runs on without
-them. One rule binds a cluster to a client, `Lifetime`; nothing else asks who started what.
+The dispatcher owns the jobs. Clients come and go: a job reports to the clients that are attached to it, and continues
+without them. Only one rule, `Lifetime`, binds a cluster to a client; no other code depends on who started what.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _REMEMBERED_MAX: Final = 50
 class Lifetime(enum.Enum):
     """When a cluster ends by itself.
 
-    CLIENT (an embedded cluster): with the client that started it, unless that client left detached jobs: then with the
-    last of those. SERVICE (a session cluster): only when it is told to.
+    CLIENT (an embedded cluster): with the client that started it or, if that client left detached jobs, with the last
+    of those. SERVICE (a session cluster): only on request.
     """
 
     CLIENT = "client"
@@ -66,7 +66,7 @@ class Lifetime(enum.Enum):
 
 @dataclass(slots=True)
 class _Submitted:
-    """A job that is being admitted. `is_canceled`: it is canceled as soon as it runs."""
+    """A job that is being admitted. `is_canceled`: it will be canceled as soon as it runs."""
 
     client: ClientId
     submission: SubmitJob
@@ -75,7 +75,7 @@ class _Submitted:
 
 @dataclass(slots=True)
 class _Job:
-    """A job that has not ended. `clients`: who is attached, and whether they want its progress."""
+    """A job that has not ended. `clients`: the attached clients, and whether they want its progress."""
 
     is_detached: bool
     state: JobState = JobState.CREATED
@@ -84,7 +84,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What a client said before jobs could be admitted."""
+    """A client's request that arrived before jobs could be admitted."""
 
     client: ClientId
     request: SubmitJob | JobId
@@ -96,45 +96,45 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.is_ending = False
-        """No job begins any longer."""
+        """The cluster is ending: no job begins any longer."""
         self.is_suspending = False
-        """The jobs that had not ended are kept for another JobManager."""
+        """Jobs that have not ended are kept for another JobManager."""
         self._lifetime = Lifetime.CLIENT
-        self._owner: ClientId | None = None  # who started the cluster
+        self._owner: ClientId | None = None  # the client that started the cluster
         self._clients: set[ClientId] = set()
         self._is_open = False
         self._keeps_jobs = False
-        self._is_left = False  # by its owner, with detached jobs
+        self._is_left = False  # the owner has disconnected and left detached jobs
         self._has_stopped = False
         self._held: list[_Held] = []
-        self._admitting: dict[JobId, _Submitted] = {}  # by the id that the client gave
+        self._admitting: dict[JobId, _Submitted] = {}  # by the id that the client assigned
         self._jobs: dict[JobId, _Job] = {}
         self._ended: dict[JobId, JobEnded] = {}  # the latest last
 
-    # --- what others may know ---
+    # --- queries ---
 
     @property
     def clients(self) -> tuple[ClientId, ...]:
-        """Who is connected, in the order of their ids."""
+        """The connected clients, in the order of their ids."""
         return tuple(sorted(self._clients, key=lambda client: client.number))
 
     def wants_progress(self, job_id: JobId) -> bool:
-        """Whether a client that is attached to the job asked for it."""
+        """Whether an attached client has requested the job's progress."""
         job = self._jobs.get(job_id)
         return job is not None and any(job.clients.values())
 
     # --- clients ---
 
     def connected(self, client: ClientId) -> None:
-        """It may submit jobs and attach to them."""
+        """A client has connected: it may submit jobs and attach to them."""
         self._clients.add(client)
 
     def started(self, client: ClientId, lifetime: Lifetime) -> None:
-        """The client that started the cluster says when it ends by itself."""
+        """The client that started the cluster determines when the cluster ends by itself."""
         self._owner, self._lifetime = client, lifetime
 
     def disconnected(self, client: ClientId) -> list[Effect]:
-        """Its jobs run on, unless the cluster's lifetime is the client's."""
+        """A client has disconnected: its jobs continue, unless the cluster's lifetime is the client's."""
         self._clients.discard(client)
         for job in self._jobs.values():
             job.clients.pop(client, None)
@@ -149,7 +149,7 @@ class Dispatcher:
         return [Cancel(job_id, force=False) for job_id, job in self._jobs.items() if not job.is_detached]
 
     def attach(self, client: ClientId, job_id: JobId, *, progress: bool) -> list[Effect]:
-        """From now on the client hears of the job: its state now, what becomes of it, its end."""
+        """Attaches the client to the job: it receives the current state, all changes, and the end."""
         if job_id in self._ended:
             return [Tell(client, self._ended[job_id])]
         job = self._jobs.get(job_id)
@@ -161,7 +161,7 @@ class Dispatcher:
         return [*effects, ReportProgress(job_id)] if progress and not reported else effects
 
     def detach(self, client: ClientId, job_id: JobId) -> None:
-        """The client hears of the job no longer; the job outlives the client."""
+        """Detaches the client from the job; the job outlives the client."""
         job = self._jobs.get(job_id)
         if job is not None:
             job.clients.pop(client, None)
@@ -170,8 +170,8 @@ class Dispatcher:
     # --- requests ---
 
     def opened(self, *, keeps_jobs: bool, recovered: Sequence[SubmitJob] | None) -> list[Effect]:
-        """Jobs can be admitted. `keeps_jobs`: they outlive this JobManager. `recovered`: those that run again; None:
-        a job runs when its program submits it.
+        """Jobs can be admitted from now on. `keeps_jobs`: they outlive this JobManager. `recovered`: the jobs that run
+        again; None: a job runs only when its program submits it.
         """
         self._is_open, self._keeps_jobs = True, keeps_jobs
         effects: list[Effect] = []
@@ -189,7 +189,7 @@ class Dispatcher:
         return effects
 
     def submit(self, client: ClientId, submission: SubmitJob) -> list[Effect]:
-        """The job is known from now on. Submitting it again has no effect."""
+        """Registers the job. Submitting it again has no effect."""
         job_id = submission.graph.job_id
         if not self._is_open:
             self._held.append(_Held(client, submission))
@@ -200,7 +200,7 @@ class Dispatcher:
         return [Admit(submission)]
 
     def cancel(self, client: ClientId, job_id: JobId, *, force: bool) -> list[Effect]:
-        """A job that is not known has ended: there is nothing to cancel."""
+        """Cancels a job. An unknown job has ended: there is nothing to cancel."""
         if not self._is_open:
             self._held.append(_Held(client, job_id, force))
         elif job_id in self._admitting:
@@ -210,8 +210,8 @@ class Dispatcher:
         return []
 
     def shut_down(self, *, suspends: bool) -> list[Effect]:
-        """Ends the cluster: suspends its jobs if that is wanted and another JobManager can find them, else cancels
-        them.
+        """Ends the cluster: suspends its jobs if that is requested and another JobManager can find them, otherwise
+        cancels them.
         """
         if self.is_ending:
             return []
@@ -223,15 +223,15 @@ class Dispatcher:
         ]
         return effects + self._stop_if_idle()
 
-    # --- what comes of effects ---
+    # --- answers to effects ---
 
     def admitted(self, submitted: JobId, admission: Admission, resumption: str) -> list[Effect]:
-        """Answers `Admit`. `resumption` says from where a job resumes that was kept; empty for a new one."""
+        """Answers `Admit`. `resumption`: from where a stored job resumes, as a sentence; empty for a new job."""
         before = self._admitting.pop(submitted)
         client, job_id = before.client, admission.job_id
         tells = self._keeps_jobs or self._lifetime is Lifetime.SERVICE
         effects: list[Effect] = [Tell(client, JobAdmitted(submitted, job_id))] if tells else []
-        if job_id in self._jobs:  # the client had not heard of its id when the JobManager before us died
+        if job_id in self._jobs:  # the previous JobManager died before the client received the id
             return effects + self.attach(client, job_id, progress=before.submission.progress)
         effects.append(Tell(client, JobStatusChanged(job_id, JobState.CREATED)))
         if admission.ended is not None:
@@ -257,10 +257,10 @@ class Dispatcher:
         ended = JobEnded(submitted, JobState.FAILED, 0, failure, ())
         return [Tell(client, ended), *self._stop_if_idle()]
 
-    # --- what jobs tell ---
+    # --- reports of jobs ---
 
     def entered(self, job_id: JobId, state: JobState, failure: Failure | None) -> list[Effect]:
-        """A job is in another state. `failure`: why it restarts."""
+        """A job has entered a state. `failure`: why it restarts."""
         self._jobs[job_id].state = state
         return self._tell(job_id, JobStatusChanged(job_id, state, failure))
 
@@ -269,7 +269,7 @@ class Dispatcher:
         return self._tell(job_id, JobNotice(job_id, text))
 
     def progressed(self, progress: JobProgress) -> list[Effect]:
-        """Counters of a job that runs."""
+        """Counters of a running job."""
         job = self._jobs[progress.job_id]
         return [Tell(client, progress) for client, wanted in job.clients.items() if wanted]
 
@@ -281,7 +281,7 @@ class Dispatcher:
         return effects + self._stop_if_idle()
 
     def failed(self, failure: Failure, ends: Sequence[JobEnded]) -> list[Effect]:
-        """The cluster cannot continue. `ends`: of the jobs that had not ended."""
+        """The cluster cannot continue. `ends`: the ends of the jobs that had not ended."""
         effects = [effect for ended in ends for effect in self._tell(ended.job_id, ended)]
         return effects + [Tell(client, ClusterFailed(failure)) for client in self.clients]
 
@@ -306,7 +306,7 @@ class Dispatcher:
 
 
 def _ended_before(client: ClientId, admission: Admission, ended: JobEnded) -> list[Effect]:
-    """The job is not run again."""
+    """Reports a job that had already ended and is not run again."""
     if admission.ended_under is None:
         return [Tell(client, ended)]
     how = f"has {ended.state.value.lower()} under JobManager pid {admission.ended_under}"
@@ -315,7 +315,7 @@ def _ended_before(client: ClientId, admission: Admission, ended: JobEnded) -> li
 
 
 def _not_run(client: ClientId, job_id: JobId, *, is_kept: bool) -> list[Effect]:
-    """The cluster ended while the job was admitted."""
+    """Reports that the cluster ended while the job was being admitted."""
     state = JobState.SUSPENDED if is_kept else JobState.CANCELED
     told = Tell(client, JobEnded(job_id, state, 0, None, ()))
     return [told] if is_kept else [Withdraw(job_id), told]

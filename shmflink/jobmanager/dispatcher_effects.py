@@ -1,4 +1,4 @@
-"""What a dispatcher asks for. Effects are performed in their order; what answers an effect, it says."""
+"""The effects of a dispatcher. They are performed in order; each docstring names the answer."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class ClientId:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Find out which job this is, and keep it. Answered by `admitted` or `refused`."""
+    """Find out which job this is, and store it. Answered by `admitted` or `refused`."""
 
     submission: SubmitJob
 
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """The job was admitted but will not run: nobody should find it again."""
+    """The job was admitted but will not run: remove it from the store."""
 
     job_id: JobId
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Begin the job. Answered by `ended`, at once if it cannot even begin. `resumption`: what clients are told as soon
-    as it is certain that the job can start from there; empty for a new job.
+    """Begin the job. Answered by `ended`, at once if it cannot begin. `resumption`: a message for clients, sent once it
+    is certain that the job can start from there; empty for a new job.
     """
 
     admission: Admission
@@ -64,14 +64,14 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Suspend:
-    """End the job here, and keep it for another JobManager."""
+    """End the job here, and keep it stored for another JobManager."""
 
     job_id: JobId
 
 
 @dataclass(frozen=True, slots=True)
 class ReportProgress:
-    """Report the job's progress by `progressed` while `wants_progress` says so."""
+    """Report the job's progress by `progressed` while `wants_progress` is true."""
 
     job_id: JobId
 

@@ -1,4 +1,4 @@
-"""The enumerators of a job as its machine asks for them: user code on the event loop, whose errors are events."""
+"""Performs the enumerator effects of a job machine: user code on the event loop, whose errors become events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EnumeratorEffect = ask.OpenEnumerators | ask.ResetReaders | ask.ForgetSplits | a
 
 
 class Enumerators:
-    """Of one job, over all its attempts. `feed` gets what came of effects."""
+    """The enumerators of one job, over all its attempts. `feed` receives the results of effects."""
 
     def __init__(self, graph: JobGraph, feed: Callable[[events.Event], None]) -> None:
         self._graph = graph
@@ -26,16 +26,16 @@ class Enumerators:
 
     @property
     def splits(self) -> SplitServer:
-        """Those that were opened last."""
+        """The enumerators that were opened last."""
         assert self._splits is not None, "the job's enumerators are not open"
         return self._splits
 
     def progress(self) -> tuple[SourceProgress, ...]:
-        """Of the sources that know how much there is to read."""
+        """Progress of the sources that know their total."""
         return () if self._splits is None else self._splits.progress()
 
     def perform(self, effect: EnumeratorEffect) -> None:
-        """As `jobmachine.effects` says."""
+        """Performs an effect as documented in `jobmachine.effects`."""
         match effect:
             case ask.OpenEnumerators(states, remembers):
                 self._open(states, remembers=remembers)
@@ -48,7 +48,7 @@ class Enumerators:
                 self.close()
 
     def trigger(self, checkpoint_id: int) -> bool:
-        """Takes their states; False where they cannot be had, so that nobody may be told of the checkpoint."""
+        """Takes their states; False if that fails: then the checkpoint must not be triggered."""
         try:
             states = self.splits.snapshot(checkpoint_id)
         except Exception as error:  # an enumerator is user code

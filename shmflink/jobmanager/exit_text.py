@@ -1,4 +1,4 @@
-"""How a TaskManager ended, in words."""
+"""Describes how a TaskManager ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ADVICE = {
 
 
 def describe_exit(wait_status: int | None, oom_killed: bool = False) -> str:
-    """`was killed by signal 9 (SIGKILL)`, `exited with code 3 ...`; what to look for where there is something."""
+    """`was killed by signal 9 (SIGKILL)`, `exited with code 3 ...`; with advice on where to look, if there is any."""
     if wait_status is None:
         return "died (its exit status is unknown)"
     if not os.WIFSIGNALED(wait_status):
@@ -32,11 +32,11 @@ def describe_exit(wait_status: int | None, oom_killed: bool = False) -> str:
     if oom_killed:
         return f"{text} by the kernel, out of memory: lower the parallelism or raise the memory limit"
     if number == signal.SIGKILL:
-        return f"{text}; if no person did it, look for the out-of-memory killer in the kernel log (dmesg)"
+        return f"{text}; unless somebody killed it, look for the out-of-memory killer in the kernel log (dmesg)"
     advice = _ADVICE.get(signal.Signals(number)) if name != "unknown" else None
     return f"{text}: {advice}" if advice else text
 
 
 def taskmanager_lost(index: int, pid: int, what: str) -> Failure:
-    """The failure of a job whose TaskManager is gone."""
+    """The failure of a job whose TaskManager has ended."""
     return Failure("TaskManagerLostError", f"TaskManager {index} (pid {pid}) {what}")

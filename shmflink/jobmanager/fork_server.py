@@ -1,11 +1,11 @@
 """The fork server: a pre-imported, single-threaded process from which TaskManagers are forked on request.
 
-Forked from the JobManager before that starts its event loop. It reaps its children and reports how they ended. When the
-JobManager is gone (the connection ends), it kills all of them, and what user code started there, and ends; when it is
-killed itself, its children die by their parent-death signal.
+The JobManager forks it before it starts its own event loop. The fork server reaps its children and reports how they
+ended. When the JobManager is gone (the connection ends), it kills its children and the processes that user code started
+there, and ends. If it is killed itself, its children die by their parent-death signal.
 
-Processes that user code starts and leaves behind become children of the fork server (PR_SET_CHILD_SUBREAPER): those of
-a TaskManager end with it, all of them at the end.
+Orphans of user code become children of the fork server (PR_SET_CHILD_SUBREAPER). It kills those of a TaskManager when
+that ends, and all of them at its own end.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ __all__ = [
 TaskManagerMain = Callable[[ForkTaskManager, socket.socket], None]
 _EXIT_ORPHAN: Final = 3
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
-_IDLE_MS: Final = 3_000  # after which the first TaskManagers are up, and a short job, which wants all CPUs, over
-_GARBAGE_MAX: Final = 50_000  # new objects between two collections; a batch of rows has thousands that live on
-_END_S: Final = 2.0  # for the kernel to take everybody away; only a process in an uninterruptible sleep needs longer
+_IDLE_MS: Final = 3_000  # by then the first TaskManagers are up, and a short job, which needs all CPUs, has ended
+_GARBAGE_MAX: Final = 50_000  # new objects between two collections; a batch of rows has thousands of long-lived objects
+_END_S: Final = 2.0  # time for the kernel to end all processes; only one in an uninterruptible sleep takes longer
 _NOTHING: Final[Iterator[None]] = iter(())
-_MARK: Final = "SHMFLINK_TASKMANAGER"  # in the environment of what user code starts: the TaskManager's pid
+_MARK: Final = "SHMFLINK_TASKMANAGER"  # in the environment of processes that user code starts: the TaskManager's pid
 
 
 def count_threads() -> int:
@@ -57,13 +57,13 @@ def count_threads() -> int:
 
 
 def set_process_name(name: str) -> None:
-    """What `ps` and `top` show; at most 15 characters."""
+    """Sets the name that `ps` and `top` show; at most 15 characters."""
     with open("/proc/self/comm", "w", encoding="ascii") as file:
         file.write(name[:15])
 
 
 def die_with(parent_pid: int) -> None:
-    """Has the kernel kill this process when its parent dies; ends it at once when that has happened already."""
+    """Makes the kernel kill this process when its parent dies; ends it at once if the parent is already dead."""
     if not set_parent_death_signal(signal.SIGKILL, parent_pid):
         os._exit(_EXIT_ORPHAN)
 
@@ -75,13 +75,13 @@ def start_fork_server(
 ) -> tuple[int, socket.socket]:
     """Forks the fork server; returns its pid and the JobManager's end of the connection.
 
-    `begin` is called there, with its end of the connection: it imports what TaskManagers need, while the JobManager
-    imports what it needs itself, and returns what they run; None where there is nothing to serve.
-    `warm_up` goes on, a short step at a time, while there is nothing to do: before the first fork at once, later when
-    there was nothing for a while. What it imports, TaskManagers need not. It must not start threads.
+    `begin` is called in the fork server, with its end of the connection. It imports what TaskManagers need, while the
+    JobManager imports its own modules, and returns the function that TaskManagers run; None if there is nothing to
+    serve. `warm_up` runs in short steps while the fork server is idle: before the first fork at once, later after a
+    pause. TaskManagers need not repeat its imports. It must not start threads.
 
-    Call from the main thread of a process without other threads: a lock that another thread holds at the fork would
-    stay locked for ever in the child. `close_in_child` are descriptors that only the JobManager may hold.
+    Call it from the main thread of a process without other threads: a lock that another thread holds at the fork would
+    remain locked forever in the child. `close_in_child`: descriptors that only the JobManager may hold.
     """
     if count_threads() != 1:
         raise InternalError(f"the JobManager has {count_threads()} threads before the fork; it must have one")
@@ -102,7 +102,7 @@ def _run_fork_server(
     close_in_child: tuple[int, ...],
     warm_up: Iterator[None],
 ) -> NoReturn:
-    code = EXIT_FAILED  # until it has served to the end
+    code = EXIT_FAILED  # until it has finished serving
     try:
         connection = BlockingConnection(theirs)
         with told(connection):
@@ -129,7 +129,7 @@ class _Child:
 
 
 class ForkServer:
-    """Serves fork requests from one connection until it closes. Made in the main thread of a process of its own."""
+    """Serves fork requests from one connection until it closes. Created in the main thread of a separate process."""
 
     def __init__(
         self,
@@ -148,11 +148,11 @@ class ForkServer:
         _adopt_orphans()
         self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, _ignore)  # ignored by the system, children could not be waited for
+        signal.signal(signal.SIGCHLD, _ignore)  # if SIGCHLD were ignored, children could not be waited for
         self._poll.register(self._wake, select.POLLIN)
 
     def serve(self) -> None:
-        """Returns when the JobManager is gone or says Shutdown; children that still live are killed."""
+        """Returns when the JobManager is gone or sends Shutdown; kills children that are still alive."""
         try:
             while all(self._serve(fd) for fd, _ in self._ready()):
                 continue
@@ -160,7 +160,7 @@ class ForkServer:
             self._kill_all()
 
     def _ready(self) -> list[tuple[int, int]]:
-        """Descriptors that can be read; waits for the first, and warms up meanwhile."""
+        """Readable descriptors; waits for the first one, and warms up meanwhile."""
         while not self._is_warm:
             ready = self._poll.poll(self._patience_ms)
             if ready:
@@ -170,7 +170,7 @@ class ForkServer:
         return self._poll.poll()
 
     def _serve(self, fd: int) -> bool:
-        """One readable descriptor; False when the JobManager is gone."""
+        """Handles one readable descriptor; False if the JobManager is gone."""
         if fd == self._wake:
             os.read(self._wake, 4096)
             self._reap_adopted()
@@ -208,14 +208,14 @@ class ForkServer:
         self._tell(TaskManagerForked(child.index, pid), [child.pidfd])
 
     def _tell(self, message: object, fds: Sequence[int] = ()) -> None:
-        with contextlib.suppress(RpcError):  # the JobManager died: the end of the connection comes next
+        with contextlib.suppress(RpcError):  # the JobManager died: the end of the connection follows
             self._connection.send(message, fds)
 
     def _run_child(self, message: ForkTaskManager, end: socket.socket, parent: int) -> NoReturn:
         code = EXIT_FAILED
         try:
             die_with(parent)
-            os.setpgid(0, 0)  # so that processes that user code starts can be ended with it
+            os.setpgid(0, 0)  # so that processes that user code starts can be killed with it
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for fd in (self._wake, self._wake_write, *self._children):
@@ -240,13 +240,13 @@ class ForkServer:
         self._poll.unregister(child.pidfd)
         os.close(child.pidfd)
         del self._children[child.pidfd]
-        for pid in self._adopted():  # what left the group
+        for pid in self._adopted():  # processes that left the group
             if _marked(pid) == child.pid:
                 _kill(pid)
         self._tell(TaskManagerExited(child.index, child.pid, status))
 
     def _adopted(self) -> list[int]:
-        """Children that we did not fork: what user code started and left behind."""
+        """Children that we did not fork: orphans of user code."""
         own = {child.pid for child in self._children.values()}
         return [pid for pid in _children_of_this_thread() if pid not in own]
 
@@ -256,7 +256,7 @@ class ForkServer:
                 os.waitpid(pid, os.WNOHANG)
 
     def _kill_all(self) -> None:
-        """Everybody below us. Those who lose their parent on the way come to us, and go next."""
+        """Kills all descendants. Processes that lose their parent meanwhile become our children and are killed next."""
         own = [child.pid for child in self._children.values()]
         for pid in own:
             kill_group(pid)
@@ -275,20 +275,20 @@ class ForkServer:
 
 
 def _exit_code(end: SystemExit) -> int:
-    """As the interpreter would make it."""
+    """Recreates a standard stream as the interpreter would."""
     if end.code is None:
         return 0
     return end.code if isinstance(end.code, int) else 1
 
 
 def _adopt_orphans() -> None:
-    """Descendants whose parent dies become our children and not those of process 1."""
+    """Makes descendants whose parent dies our children instead of those of process 1."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """The wakeup descriptor says it all."""
+    """Does nothing: the wakeup descriptor reports the signal."""
 
 
 def _children_of_this_thread() -> list[int]:
@@ -300,7 +300,7 @@ def _children_of_this_thread() -> list[int]:
 
 
 def _marked(pid: int) -> int:
-    """The TaskManager that a process descends from; 0 where it does not say."""
+    """The TaskManager from which a process descends; 0 if its environment does not say."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             variables = file.read().split(b"\0")
@@ -312,18 +312,18 @@ def _marked(pid: int) -> int:
 
 
 def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; a set-user-id program
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended, or is a set-user-id program
         os.kill(pid, signal.SIGKILL)
 
 
 def kill_group(pid: int) -> None:
-    """Ends a TaskManager and what user code started there. Its group lives as long as any member does."""
+    """Kills a TaskManager and the processes that user code started there. Its group lives as long as any member."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
-        return  # nobody left
+        return  # the group is empty
     except PermissionError:
-        return  # a set-user-id program that user code started: not ours to kill
+        return  # a set-user-id program that user code started: we may not kill it
 
 
 def _flush_output() -> None:
@@ -331,4 +331,4 @@ def _flush_output() -> None:
         try:
             stream.flush()
         except (OSError, ValueError):
-            continue  # the reader of our output is gone or user code closed it: nobody is left to tell
+            continue  # the reader of our output is gone, or user code has closed it: nothing can be reported

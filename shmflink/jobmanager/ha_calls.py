@@ -1,4 +1,4 @@
-"""Calls that touch the disk, one after the other in a thread of their own: the event loop never waits for it."""
+"""Disk calls, one after the other in a separate thread, so that the event loop never waits for the disk."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _Found = TypeVar("_Found")
 
 
 class HaCalls:
-    """Used by the event loop alone. Results reach the loop in the order of the calls."""
+    """Used only by the event loop. Results reach the loop in the order of the calls."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, gives_up: Callable[[ResourceError], None]) -> None:
-        """`gives_up` is called when a call finds that the HA directory is lost, or another JobManager's."""
+        """`gives_up` is called if a call finds that the HA directory is lost or belongs to another JobManager."""
         self._loop = loop
         self._gives_up = gives_up
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ha")
 
     def call(self, work: Callable[[], _Found], then: Callable[[_Found], None], *, blocks: bool) -> None:
-        """`then`, in the loop, gets the result of `work`; at once if the work does not block."""
+        """Runs `work`; calls `then` with the result in the loop; at once if the work does not block."""
         if not blocks:
             then(work())
             return
@@ -43,5 +43,5 @@ class HaCalls:
         return await self._loop.run_in_executor(self._thread, work)
 
     def close(self) -> None:
-        """Waits for what is under way."""
+        """Waits for the calls in progress."""
         self._thread.shutdown()

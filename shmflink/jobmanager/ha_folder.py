@@ -2,7 +2,7 @@
 
 Each file: one line of text with kind, version, length and CRC-32 of what follows, then the content. Written under a
 temporary name, synced, renamed, folder synced: a crash leaves the old or the new one. A file that is neither is an
-error that names it; it is never passed over. All calls block.
+error that names it; it is never ignored. All calls block.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def cluster_folder(storage_dir: str, cluster_id: str) -> str:
 
 
 class HaFolder:
-    """The folder of one cluster, locked by this process until `close`. ResourceError where it cannot be used."""
+    """The folder of one cluster, locked by this process until `close`. ResourceError if it cannot be used."""
 
     def __init__(self, path: str, lock_fd: int, file_ops: FileOps) -> None:
         """Use `open`."""
@@ -66,8 +66,8 @@ class HaFolder:
 
     @staticmethod
     def open(path: str, folders: Sequence[str], owner: Owner, file_ops: FileOps) -> HaFolder:
-        """Takes hold of the folder, makes it and `folders` in it where they are missing, and begins a new range of
-        epochs. ResourceError where another JobManager holds it, naming that one.
+        """Locks the folder, creates it and `folders` in it if they are missing, and begins a new range of epochs. If
+        another JobManager holds it, the ResourceError names that one.
         """
         with _named(f"the HA directory {path} cannot be used"):
             _make(path, file_ops)
@@ -89,7 +89,7 @@ class HaFolder:
                     self._ops.mkdir(path)
                     self._ops.fsync_dir(self.path)
                 for file in os.listdir(path):
-                    if file.endswith(TEMPORARY_SUFFIX):  # of a JobManager that died while it wrote
+                    if file.endswith(TEMPORARY_SUFFIX):  # left by a JobManager that died while writing
                         self._ops.unlink(os.path.join(path, file))
         self.identity = self._identified()
         self._last_epoch = self._reserved()
@@ -100,9 +100,9 @@ class HaFolder:
         self.write("", "owner", orjson.dumps({"pid": owner.pid, "host": owner.host, "since": owner.since}))
 
     def _identified(self) -> str:
-        """Made at the first opening, and anew where the folder is a copy: whoever runs on the original keeps its own.
+        """Created at the first opening, and again if the folder is a copy, so that the original keeps its own identity.
 
-        A copy that keeps the inode (a snapshot of the whole file system) cannot be told from it.
+        A copy with the same inode (a snapshot of the whole file system) cannot be distinguished from the original.
         """
         inode = os.fstat(self._lock_fd).st_ino
         found = self.fields("", "identity")
@@ -145,7 +145,7 @@ class HaFolder:
     # --- files ---
 
     def write(self, folder: str, name: str, content: bytes) -> None:
-        """The file is durable when this returns; before, there is the old one."""
+        """Writes a file, which is durable when this returns; until then the old one exists."""
         self._check_ours()
         where = os.path.join(self.path, folder)
         path = os.path.join(where, name)
@@ -158,7 +158,7 @@ class HaFolder:
             self._ops.fsync_dir(where)
 
     def read(self, folder: str, name: str) -> bytes | None:
-        """What `write` got; None where there is no such file."""
+        """The content that was passed to `write`; None if there is no such file."""
         path = os.path.join(self.path, folder, name)
         try:
             with open(path, "rb") as file:
@@ -170,7 +170,7 @@ class HaFolder:
         return _checked(data, path, _kind(folder, name))
 
     def fields(self, folder: str, name: str) -> JsonFields | None:
-        """The content of a file that is a JSON object; None where there is no such file."""
+        """The content of a file that is a JSON object; None if there is no such file."""
         content = self.read(folder, name)
         if content is None:
             return None
@@ -202,14 +202,14 @@ class HaFolder:
             )
 
     def close(self) -> None:
-        """Lets go of the folder. Idempotent."""
+        """Unlocks the folder. Idempotent."""
         if self._lock_fd >= 0:
             lock_fd, self._lock_fd = self._lock_fd, -1
             os.close(lock_fd)
 
 
 def _kind(folder: str, name: str) -> str:
-    """What a file's header calls it: job, checkpoint, result; else its own name."""
+    """The kind in a file's header: job, checkpoint, result; otherwise the file's own name."""
     return folder.removesuffix("s") or name
 
 
@@ -223,7 +223,7 @@ def _make(folder: str, file_ops: FileOps) -> None:
     if found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise ResourceError(
             f"the HA directory {folder} (mode {stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}) may be written "
-            "by others, and what is in it is executed: chown and chmod 700 it"
+            "by others, but its content is executed: chown and chmod 700 it"
         )
 
 
@@ -243,7 +243,7 @@ def _lock(lock_fd: int, folder: str) -> None:
 
 
 def _owner(folder: str) -> Owner | None:
-    """None where its file is not there, or not whole."""
+    """The recorded owner; None if its file is missing or incomplete."""
     try:
         with open(os.path.join(folder, "owner"), "rb") as file:
             owner = JsonFields(parsed(_checked(file.read(), folder, "owner"), folder), "")
@@ -253,17 +253,17 @@ def _owner(folder: str) -> Owner | None:
 
 
 def _checked(data: bytes, path: str, kind: str) -> bytes:
-    """What is behind the header; ResourceError where that does not fit it."""
+    """The content after the header; ResourceError if it does not match the header."""
     header = _HEADER.match(data[:_HEADER_BYTES_MAX])
     if header is None or header[1] != kind.encode():
         raise ResourceError(f"{path} is damaged ({len(data)} bytes without the header of a {kind}): {_REMEDY}")
     if int(header[2]) != _VERSION:
-        raise ResourceError(f"{path} has version {int(header[2])} of the format, this shmflink knows {_VERSION}")
+        raise ResourceError(f"{path} has version {int(header[2])} of the format, but this shmflink supports {_VERSION}")
     content = data[header.end() :]
     if len(content) != int(header[3]):
         raise ResourceError(f"{path} is damaged ({len(content)} bytes instead of {int(header[3])}): {_REMEDY}")
     if zlib.crc32(content) != int(header[4], 16):
-        raise ResourceError(f"{path} is damaged (its checksum does not fit): {_REMEDY}")
+        raise ResourceError(f"{path} is damaged (its checksum does not match): {_REMEDY}")
     return content
 
 
@@ -273,7 +273,7 @@ _REMEDY: Final = (
 
 
 def parsed(content: bytes, path: str) -> object:
-    """The JSON of a file; ResourceError where it is none."""
+    """The JSON of a file; ResourceError if it is invalid."""
     try:
         return orjson.loads(content)
     except ValueError as error:
@@ -282,7 +282,7 @@ def parsed(content: bytes, path: str) -> object:
 
 @contextlib.contextmanager
 def understood(path: str) -> Iterator[None]:
-    """Its checksum fits: whoever wrote it wrote it like this."""
+    """The error for content whose checksum matches: it was written like this, so another version wrote it."""
     try:
         yield
     except JsonFieldsError as error:

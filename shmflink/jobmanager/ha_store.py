@@ -3,18 +3,18 @@
 ::
 
     <high-availability.storageDir>/<cluster-id>/     locked (flock on the folder itself) by the JobManager that uses it
-        owner                    who that is, for the message to the second one
-        identity                 a random id of this folder, and its inode: a copy of the folder is another one
+        owner                    which JobManager that is, for the error of a second one
+        identity                 a random id of this folder, and its inode, which distinguishes a copy of the folder
         epoch                    the highest fencing epoch that may have been used
-        places/<number>          which job the program's first, second, ... job is: its id and what it is known by
+        places/<number>          the program's first, second, ... job: its id, name and file
         jobs/<job id>            the job as it was submitted
         checkpoints/<job id>     its completed checkpoints, newest first
-        results/<job id>         how it ended, until the cluster ends in good order
+        results/<job id>         how it ended, until the cluster ends cleanly
 
 The files hold JSON (a submission: the bytes of its control message) behind the header that `ha_folder` describes. All
 calls block.
 
-Ids of jobs are random. Releases before had no places: there a job's id was made of the cluster's id and the number.
+Ids of jobs are random. Older releases had no places: they derived a job's id from the cluster's id and the number.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The job that a program submits as its `number`th, from 0. `main_file` None: an older release kept none."""
+    """The job that a program submits as its `number`th, from 0. `main_file` None: an older release did not store it."""
 
     number: int
     job_id: JobId
@@ -56,8 +56,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How a job ended. `failure_kind` and `failure_message` are empty unless it FAILED. `folder_going`: of its
-    checkpoints, which is removed after the end; empty if they stay.
+    """How a job ended. `failure_kind` and `failure_message` are empty unless it FAILED. `folder_going`: the
+    folder of its checkpoints, if it is removed after the end; empty if it is kept.
     """
 
     job_id: JobId
@@ -69,16 +69,18 @@ class JobResult:
 
 
 def job_names(storage_dir: str, cluster_id: str) -> list[str]:
-    """Of the jobs that another JobManager keeps in its directory; those of them that can be read."""
+    """The names of the jobs that another JobManager stores in its directory, as far as they can be read."""
     store = HaStore(HaFolder(cluster_folder(storage_dir, cluster_id), -1, FILE_OPS))
     try:
         return [place.name for place in store.places()]
-    except (ResourceError, OSError):  # it writes them meanwhile
+    except (ResourceError, OSError):  # the other JobManager may be writing
         return []
 
 
 class HaStore:
-    """What a cluster's directory keeps, held by this process until `close`. ResourceError where it cannot be used."""
+    """The content of a cluster's directory, locked by this process until `close`. ResourceError if it cannot be
+    used.
+    """
 
     def __init__(self, folder: HaFolder) -> None:
         """Use `open`."""
@@ -86,9 +88,9 @@ class HaStore:
 
     @staticmethod
     def open(storage_dir: str, cluster_id: str, owner: Owner, file_ops: FileOps = FILE_OPS) -> HaStore:
-        """Takes hold of the directory, makes it where it is missing, and begins a new range of epochs.
+        """Locks the directory, creates it if it is missing, and begins a new range of epochs.
 
-        ResourceError where another JobManager holds it, naming that one.
+        If another JobManager holds it, the ResourceError names that one.
         """
         folders = (_PLACES, _JOBS, _CHECKPOINTS, _RESULTS)
         return HaStore(HaFolder.open(cluster_folder(storage_dir, cluster_id), folders, owner, file_ops))
@@ -100,7 +102,7 @@ class HaStore:
 
     @property
     def identity(self) -> str:
-        """Of the directory: a copy of it has another one."""
+        """The identity of the directory; a copy has another one."""
         return self._folder.identity
 
     def next_epoch(self) -> int:
@@ -110,12 +112,12 @@ class HaStore:
     # --- places ---
 
     def put_place(self, place: Place) -> None:
-        """From now on the program's job of this number is this one."""
+        """Records which job the program's job of this number is."""
         content = {"job_id": place.job_id.hex, "name": place.name, "main_file": place.main_file}
         self._folder.write(_PLACES, str(place.number), orjson.dumps(content))
 
     def places(self) -> list[Place]:
-        """All that are known, by number."""
+        """All recorded places, by number."""
         numbers = sorted(int(name) for name in os.listdir(os.path.join(self.folder, _PLACES)) if name.isdecimal())
         found = [self._place(number) for number in numbers]
         return [place for place in found if place is not None]
@@ -133,19 +135,19 @@ class HaStore:
         return place
 
     def remove_place(self, number: int) -> None:
-        """The next program begins with a job of its own there."""
+        """Clears a place: the next program starts a new job there."""
         self._folder.unlink(_PLACES, str(number))
 
     # --- jobs ---
 
     def put_job(self, submission: SubmitJob) -> None:
-        """The job is found again from now on. Replaces what was submitted under its id before; drops its result."""
+        """Stores the job. Replaces an earlier submission under its id, and removes its result."""
         job_id = submission.graph.job_id
         self._folder.write(_JOBS, job_id.hex, frame_of(submission))
         self._folder.unlink(_RESULTS, job_id.hex)
 
     def job(self, job_id: JobId) -> SubmitJob | None:
-        """What was submitted under this id and has not ended."""
+        """The submission under this id, if the job has not ended."""
         content = self._folder.read(_JOBS, job_id.hex)
         if content is None or self.result(job_id) is not None:
             return None
@@ -159,7 +161,7 @@ class HaStore:
             ) from error
 
     def jobs(self) -> tuple[list[SubmitJob], list[str]]:
-        """Jobs that have not ended, by id; and what is wrong with those that cannot be read."""
+        """Jobs that have not ended, by id; and the errors of those that cannot be read."""
         found: list[SubmitJob] = []
         wrong: list[str] = []
         for name in sorted(os.listdir(os.path.join(self.folder, _JOBS))):
@@ -173,18 +175,20 @@ class HaStore:
         return found, wrong
 
     def remove_job(self, job_id: JobId) -> None:
-        """Forgets a job and its checkpoints; the checkpoints' own folders are not touched."""
+        """Removes a job and the record of its checkpoints, but not the checkpoints' folders."""
         self._folder.unlink(_JOBS, job_id.hex)
         self._folder.unlink(_CHECKPOINTS, job_id.hex)
 
     # --- checkpoints ---
 
     def set_checkpoints(self, job_id: JobId, folders: Sequence[str]) -> None:
-        """Folders of a job's completed checkpoints, newest first. To be called before older ones are deleted."""
+        """Records the folders of a job's completed checkpoints, newest first. Must be called before older ones are
+        deleted.
+        """
         self._folder.write(_CHECKPOINTS, job_id.hex, orjson.dumps(list(folders)))
 
     def checkpoints(self, job_id: JobId) -> list[str]:
-        """As set last; empty where none was."""
+        """The folders that were recorded last; empty if none were."""
         content = self._folder.read(_CHECKPOINTS, job_id.hex)
         if content is None:
             return []
@@ -198,7 +202,7 @@ class HaStore:
     # --- results ---
 
     def put_result(self, result: JobResult) -> None:
-        """The job has ended: no JobManager runs it again. Then removes the job itself."""
+        """Records that the job has ended, so that no JobManager runs it again; then removes the job itself."""
         content = {
             "state": result.state.value,
             "runtime_ms": result.runtime_ms,
@@ -226,8 +230,8 @@ class HaStore:
         return result
 
     def folders_going(self) -> list[str]:
-        """Folders of checkpoints that were to be removed after the end of their jobs. Results that cannot be read are
-        told where they are needed.
+        """Folders of checkpoints that should have been removed after the end of their jobs. Unreadable results are
+        reported when they are needed.
         """
         folders = []
         for name in os.listdir(os.path.join(self.folder, _RESULTS)):
@@ -237,16 +241,16 @@ class HaStore:
         return [folder for folder in folders if folder]
 
     def remove_result(self, job_id: JobId) -> None:
-        """Forgets how a job ended."""
+        """Removes the record of how a job ended."""
         self._folder.unlink(_RESULTS, job_id.hex)
 
     def leave_note(self, note: bytes) -> None:
-        """For programs that wait for the directory, which get it from `take_note`: what became of the jobs."""
+        """Leaves a note about the ended jobs, for programs that wait for the directory and call `take_note`."""
         self._folder.write("", "note", b"%d %s\n%s" % (self._folder.owner.pid, self._folder.owner.since.encode(), note))
 
     def take_note(self, holder: tuple[int, str] | None) -> bytes | None:
-        """The note of the JobManager that held the directory while we waited, `holder`; it is removed, as is any other
-        one's, which means nobody any more.
+        """The note of `holder`, the JobManager that held the directory while we waited. Removes it, and also notes of
+        other JobManagers, for which nobody waits any longer.
         """
         content = self._folder.read("", "note")
         if content is None:
@@ -256,7 +260,7 @@ class HaStore:
         return note if holder is not None and whose == b"%d %s" % (holder[0], holder[1].encode()) else None
 
     def forget_results(self) -> None:
-        """The cluster ends in good order: who starts it again means new runs of its jobs."""
+        """Called when the cluster ends cleanly: starting it again means new runs of its jobs."""
         places = {place.job_id.hex: place for place in self.places()}
         for name in os.listdir(os.path.join(self.folder, _RESULTS)):
             self.remove_job(JobId(name))  # a crash may have left it behind its result
@@ -265,7 +269,7 @@ class HaStore:
             self.remove_result(JobId(name))
 
     def close(self) -> None:
-        """Lets go of the directory. Idempotent."""
+        """Unlocks the directory. Idempotent."""
         self._folder.close()
 
 
@@ -280,4 +284,4 @@ def _submission(message: object) -> SubmitJob:
         and all(isinstance(vertex, JobVertex) for vertex in message.graph.vertices)
     ):
         return message
-    raise RpcError(f"a {type(message).__name__} with other fields is no submitted job")
+    raise RpcError(f"a {type(message).__name__} is not a submitted job")

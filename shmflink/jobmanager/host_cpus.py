@@ -1,4 +1,4 @@
-"""The CPUs of a host's TaskManagers: which each is pinned to, and whether they have them to themselves."""
+"""The CPUs of a host's TaskManagers: to which ones each is pinned, and whether slots share CPUs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shmflink.rpc.runtime_folder import own_folder, runtime_folders
 __all__ = ["SPIN_NS", "HostCpus", "claim_cpus", "taskmanager_count"]
 
 _LOG: Final = logging.getLogger(__name__)
-SPIN_NS: Final = 50_000  # waking a sleeper costs 20 us; longer spins burn the CPU for nothing
+SPIN_NS: Final = 50_000  # waking a sleeping slot costs 20 us; a longer spin would waste CPU
 _UNPINNED: Final = "TaskManagers for which none is left run unpinned"
 
 
 @dataclass(frozen=True, slots=True)
 class HostCpus:
-    """`pinned`: for each TaskManager, the CPUs that it is pinned to, none where it runs unpinned. `are_shared`: there
-    are fewer CPUs than slots. `spin_ns`: how long a slot may spin before it sleeps. `claims` hold the CPUs.
+    """`pinned`: the CPUs to which each TaskManager is pinned; none if it runs unpinned. `are_shared`: there are fewer
+    CPUs than slots. `spin_ns`: how long a slot may spin before it sleeps. `claims` reserve the CPUs.
     """
 
     pinned: tuple[tuple[int, ...], ...]
@@ -33,7 +33,7 @@ class HostCpus:
 
 
 def taskmanager_count(slots: int, configuration: Mapping[str, str]) -> int:
-    """TaskManagers that a cluster of this many slots has."""
+    """The number of TaskManagers of a cluster with this many slots."""
     return -(-slots // SLOTS_PER_TASKMANAGER.read(configuration))
 
 
@@ -47,15 +47,15 @@ def claim_cpus(slots: int, configuration: Mapping[str, str], environment: Mappin
     if claims is None:
         return HostCpus(((),) * count, are_shared, spin_ns, None)
     claimed = claims.claim(cpus, slots)
-    if len(claimed) < min(slots, len(cpus)):  # others spin on them
-        _LOG.info("%d of %d CPUs are another cluster's: %s", len(cpus) - len(claimed), len(cpus), _UNPINNED)
+    if len(claimed) < min(slots, len(cpus)):  # slots of other clusters spin on them
+        _LOG.info("%d of %d CPUs are used by another cluster: %s", len(cpus) - len(claimed), len(cpus), _UNPINNED)
         spin_ns = 0
     pinned = placed(cpus, claimed, count, SLOTS_PER_TASKMANAGER.read(configuration))
     return HostCpus(tuple(pinned), are_shared, spin_ns, claims)
 
 
 def _claims(environment: Mapping[str, str]) -> CpuClaims | None:
-    """None where this user has no folder for them: every TaskManager runs unpinned."""
+    """None if this user has no folder for the claims: then every TaskManager runs unpinned."""
     try:
         return CpuClaims(own_folder(runtime_folders(environment, os.getuid())))
     except (OSError, ResourceError) as error:

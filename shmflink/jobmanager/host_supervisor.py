@@ -1,7 +1,7 @@
 """The supervisor of one host: its fork server and its TaskManagers, with all their descriptors.
 
-The JobManager runs the one of its own host in its own process. Jobs know TaskManagers by id and reach them through
-`taskmanager_gateway.TaskManagerGateway`: by messages alone.
+The JobManager runs the supervisor of its host in its own process. Jobs know TaskManagers by id and reach them through
+`taskmanager_gateway.TaskManagerGateway`, only by messages.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from shmflink.rpc.wire import Received
 __all__ = ["HostEvents", "HostSupervisor"]
 
 _LOG: Final = logging.getLogger(__name__)
-_SHUTDOWN_S: Final = 5.0  # from asking the TaskManagers to end to killing them
+_SHUTDOWN_S: Final = 5.0  # time between asking the TaskManagers to end and killing them
 
 
 class HostEvents(TaskManagerEvents, Protocol):
-    """Who hears of the host; all calls come from the event loop."""
+    """The listener of a host; the event loop makes all calls."""
 
     def host_ended(self, *, is_clean: bool) -> None:
         """After `stop`: no TaskManager is left. `is_clean` is False if they had to be given up."""
@@ -41,12 +41,12 @@ class HostEvents(TaskManagerEvents, Protocol):
 
 
 class HostSupervisor:
-    """Of the JobManager's host. Used by the event loop alone."""
+    """The supervisor of the JobManager's host. Used only by the event loop."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: Clock, fork_server: socket.socket, pid: int, events: HostEvents
     ) -> None:
-        """`pid`: of the fork server, a child of this process."""
+        """`pid`: the fork server's, which is a child of this process."""
         self.fork_server_pid = pid
         self._loop = loop
         self._clock = clock
@@ -65,7 +65,7 @@ class HostSupervisor:
         )
 
     def grow(self, slots: int) -> None:
-        """Forks what is missing. ResourceError or OSError if the system does not allow so many."""
+        """Forks the missing TaskManagers. ResourceError or OSError if the system does not allow so many."""
         assert self._taskmanagers is not None, "a cluster grows before it starts"
         self._taskmanagers.grow(slots)
 
@@ -85,7 +85,7 @@ class HostSupervisor:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Of the TaskManagers, by number."""
+        """The process ids of the TaskManagers, by number."""
         return () if self._taskmanagers is None else tuple(one.pid for one in self._taskmanagers.all)
 
     @property
@@ -104,7 +104,7 @@ class HostSupervisor:
         self._loop.call_later(2 * _SHUTDOWN_S, lambda: self._events.host_ended(is_clean=False))
 
     def kill_groups(self) -> None:
-        """Kills the TaskManagers and what user code started there."""
+        """Kills the TaskManagers and the processes that user code started there."""
         if self._taskmanagers is not None:
             self._taskmanagers.kill_groups()
 
@@ -126,7 +126,7 @@ class HostSupervisor:
             case ProcessFailed(failure):
                 self._last_words = failure
             case other:
-                raise RpcError(f"the fork server cannot say {type(other).__name__}")
+                raise RpcError(f"the fork server must not send {type(other).__name__}")
 
     def _gone(self, reason: str) -> None:
         if self._is_stopping:

@@ -1,4 +1,4 @@
-"""The attempts of one job in this process, and the TaskManagers that they run on."""
+"""The attempts of one job in this process, and their TaskManagers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AttemptMessage = ask.TriggerCheckpoint | ask.SwitchToUnaligned | ask.TellComplet
 
 
 class JobAttempts:
-    """Of one job, from its first attempt to its end. Used by the event loop alone."""
+    """The attempts of one job, from the first one to the job's end. Used only by the event loop."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class JobAttempts:
         feed: Callable[[Event], None],
         ha_identity: str,
     ) -> None:
-        """`machine` is only read here."""
+        """Only reads `machine`."""
         self._graph = graph
         self._configuration = configuration
         self._machine = machine
@@ -52,22 +52,22 @@ class JobAttempts:
         self._ha_identity = ha_identity
         self._taskmanagers: dict[TaskManagerId, TaskManagerGateway] = {}
         self._attempts: dict[int, AttemptRun] = {}  # by epoch
-        self._over: dict[tuple[int, int], TaskSummary] = {}  # of attempts that have ended
+        self._over: dict[tuple[int, int], TaskSummary] = {}  # counters of attempts that have ended
 
     # --- TaskManagers ---
 
     def granted(self, taskmanagers: Sequence[TaskManagerGateway]) -> tuple[TaskManagerId, ...]:
-        """The job's from now on; their ids."""
+        """Assigns TaskManagers to the job; returns their ids."""
         granted = {taskmanager.id: taskmanager for taskmanager in taskmanagers}
         self._taskmanagers |= granted
         return tuple(granted)
 
     def lost(self, taskmanager: TaskManagerId) -> None:
-        """It is gone."""
+        """Removes a TaskManager that is gone."""
         del self._taskmanagers[taskmanager]
 
     def message(self, taskmanager: TaskManagerGateway, message: Any) -> None:
-        """What a TaskManager says, to the attempt that it means; no effect if that is over."""
+        """Passes a TaskManager's message to the attempt that it names; no effect if that attempt is over."""
         attempt = self._attempts.get(message.epoch)
         if attempt is not None:
             attempt.message(taskmanager, message)
@@ -75,7 +75,7 @@ class JobAttempts:
     # --- effects ---
 
     def begin(self, effect: ask.BeginAttempt) -> None:
-        """On the TaskManagers that the machine chose."""
+        """Begins an attempt on the TaskManagers that the machine chose."""
         execution = effect.execution
         attempt = next(one for one in self._machine.attempts if one.epoch == execution.epoch)
         run = AttemptRun(
@@ -113,7 +113,7 @@ class JobAttempts:
                 self._attempts[epoch].tell_all(message_of(epoch))
 
     def perform(self, effect: AttemptEffect) -> None:
-        """What the machine of an attempt asks for."""
+        """Performs an effect of an attempt's machine."""
         self._attempts[effect.epoch].perform(effect)
 
     def over(self, epoch: int) -> tuple[TaskSummary, ...]:

@@ -1,4 +1,4 @@
-"""The jobs of a JobManager as its control socket sees them: those that run and the last that are over."""
+"""The jobs of a JobManager for its control socket: running jobs and those that ended last."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JobRequest = ReadJobs | ReadJob | ReadVertex
 
 
 class RunControl:
-    """A `control_socket.JobControl` over job runs; `runs` is the JobManager's own, and changes."""
+    """A `control_socket.JobControl` over job runs; `runs` is the JobManager's own mapping, which changes."""
 
     def __init__(self, runs: Mapping[JobId, JobRun], over: EndedJobs, archive: Archive | None = None) -> None:
         """`over`: where jobs are remembered. `archive` gets what is kept of a job, and what is forgotten."""
@@ -30,7 +30,7 @@ class RunControl:
         self._archive = archive
 
     def jobs(self) -> Sequence[JobOverview]:
-        """Those that are over first."""
+        """All jobs, ended ones first."""
         return [
             *(one.overview for one in self._over.summaries()),
             *(run.reading.overview() for run in self._runs.values()),
@@ -87,6 +87,6 @@ def _sought(request: ReadJob | ReadVertex) -> str:
 
 
 def _checkpoint_id_of(directory: str) -> int:
-    """Of a checkpoint's folder, `chk-7`."""
+    """The id in the name of a checkpoint's folder, `chk-7`."""
     text = os.path.basename(directory).removeprefix("chk-")
     return int(text) if text.isdigit() else 0

@@ -1,4 +1,4 @@
-"""What jobs tell reaches the dispatcher, and the command line that waits for their end."""
+"""Passes the reports of jobs to the dispatcher, and to commands that wait for their end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class JobFeed:
-    """A `job_runs.RunsListener`. Used by the event loop alone."""
+    """A `job_runs.RunsListener`. Used only by the event loop."""
 
     def __init__(self, dispatcher: Dispatcher, perform: Callable[[Iterable[Effect]], None]) -> None:
         self.control: RunControl | None = None

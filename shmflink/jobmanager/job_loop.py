@@ -13,7 +13,7 @@ _Arguments = TypeVarTuple("_Arguments")
 
 
 class JobLoop:
-    """Callbacks run in `loop`; `failed(error)` gets what they raise. Used by the event loop alone."""
+    """Callbacks run in `loop`; their exceptions are passed to `failed(error)`. Used only by the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, failed: Callable[[Exception], None]) -> None:
         self._loop = loop
@@ -24,7 +24,7 @@ class JobLoop:
         return self._loop.time()
 
     def guarded(self, call: Callable[[Unpack[_Arguments]], object], *arguments: *_Arguments) -> None:
-        """Calls it now."""
+        """Calls the callback now."""
         try:
             call(*arguments)
         except Exception as error:
@@ -33,18 +33,18 @@ class JobLoop:
     def call_later(
         self, delay_s: float, call: Callable[[Unpack[_Arguments]], object], *arguments: *_Arguments
     ) -> asyncio.TimerHandle:
-        """As of the loop."""
+        """Like the loop's method."""
         return self._loop.call_later(delay_s, self.guarded, call, *arguments)
 
     def call_soon(self, call: Callable[[Unpack[_Arguments]], object], *arguments: *_Arguments) -> asyncio.Handle:
-        """As of the loop."""
+        """Like the loop's method."""
         return self._loop.call_soon(self.guarded, call, *arguments)
 
     def in_thread(
         self, work: Callable[[], _Result], then: Callable[[asyncio.Future[_Result]], object] | None = None
     ) -> None:
-        """Runs `work` in a thread of the loop's pool; `then` gets its future, in the loop. Without `then`, what `work`
-        raises is the job's failure."""
+        """Runs `work` in a thread of the loop's pool and calls `then` with its future, in the loop. Without `then`, an
+        exception of `work` fails the job."""
         future: asyncio.Future[Any] = self._loop.run_in_executor(None, work)
         future.add_done_callback(lambda done: self.guarded(then or _result_of, done))
 

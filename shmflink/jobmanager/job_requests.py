@@ -1,4 +1,4 @@
-"""What clients ask of a job and have no answer to yet."""
+"""Requests of clients to a job that have no answer yet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["JobRequests"]
 
 
 class JobRequests:
-    """Of one job. Every request gets exactly one answer."""
+    """The requests to one job. Every request gets exactly one answer."""
 
     def __init__(self) -> None:
         self._answers: dict[int, Callable[[str | Failure], None]] = {}
@@ -23,5 +23,5 @@ class JobRequests:
         return self._count
 
     def answer(self, request_id: int, result: str | Failure) -> None:
-        """The path of what was written, or why there is none."""
+        """Answers with the written path, or with the reason why there is none."""
         self._answers.pop(request_id)(result)

@@ -1,4 +1,4 @@
-"""One job in this process: performs what its machine asks for, on the event loop and in threads for the disk."""
+"""One job in this process: performs the effects of its machine on the event loop, and disk effects in threads."""
 
 from __future__ import annotations
 
@@ -42,14 +42,16 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class JobOwner(Protocol):
-    """Hears of the job's state, and grants it TaskManagers."""
+    """Receives the job's reports, and grants it TaskManagers."""
 
     def job_state_entered(self, run: JobRun, state: JobState, failure: Failure | None) -> None:
-        """Not of its end. `failure`: why it restarts."""
+        """The job has entered a state, except its end. `failure`: why it restarts."""
         ...
 
     def job_ending(self, run: JobRun, ended: JobEnded, kept: Callable[[], None]) -> None:
-        """No JobManager may run the job again; calls `kept` when that is durable. Its checkpoints still exist."""
+        """The job has ended: no JobManager may run it again. Calls `kept` when that is durable. Its checkpoints
+        still exist.
+        """
         ...
 
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
@@ -57,7 +59,7 @@ class JobOwner(Protocol):
         ...
 
     def job_refused(self, run: JobRun, ended: JobEnded) -> None:
-        """It could not even begin."""
+        """The job could not begin."""
         ...
 
     def job_notice(self, run: JobRun, text: str) -> None:
@@ -65,24 +67,24 @@ class JobOwner(Protocol):
         ...
 
     def job_log(self, run: JobRun, text: str, level: str) -> None:
-        """For the log of the process; `level` as `logging` names it."""
+        """A message for the log of the process; `level` is a name of `logging`."""
         ...
 
     def taskmanagers_wanted(self, run: JobRun) -> None:
-        """Answered by `granted` when as many as `missing_taskmanagers` says are free."""
+        """Requests TaskManagers. Answered by `granted` when as many as `missing_taskmanagers` returns are free."""
         ...
 
     def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
-        """`granted` gets `count` epochs for attempts, each higher than all before."""
+        """Calls `granted` with `count` epochs for attempts, each higher than all before."""
         ...
 
     def restore_points_changed(self, run: JobRun, directories: Sequence[str], kept: Callable[[], None]) -> None:
-        """What it restarts from is another; `kept` is called when that is durable, in the order of the calls."""
+        """The checkpoint from which the job restarts has changed. Calls `kept` when that is durable, in order."""
         ...
 
 
 class JobRun:
-    """From its submission to its end. Used by the event loop alone."""
+    """A job from its submission to its end. Used only by the event loop."""
 
     def __init__(
         self,
@@ -96,8 +98,8 @@ class JobRun:
         ha_identity: str = "",
         resumption: str = "",
     ) -> None:
-        """`settings` and `disk`: of its checkpoints. `ha_identity`: of the HA directory, where one keeps the job.
-        `resumption`: told once its checkpoints have been looked at and can be used.
+        """`settings` and `disk`: for its checkpoints. `ha_identity`: of the HA directory that stores the job, if any.
+        `resumption`: a message that is reported once its checkpoints have been examined and can be used.
 
         Raises:
             ConfigurationError: options contradict each other.
@@ -118,7 +120,7 @@ class JobRun:
         self._attempts = JobAttempts(
             graph, configuration, self._machine, self._enumerators, self._loop, self._feed, ha_identity
         )
-        self.folder_going = ""  # of its checkpoints, which are removed once the job's end is kept
+        self.folder_going = ""  # the folder of its checkpoints, which is removed once the job's end is durable
         opened = partial(owner.job_notice, self, resumption) if resumption else None
         self._disk = DiskCalls(disk, self._loop, clock, self._feed, owner.epochs, opened)
         self._began_ms = self._now_ms()
@@ -126,7 +128,7 @@ class JobRun:
         self.reading = JobReading(graph, configuration, self._machine, self._attempts, self._history, clock)
         """For those who look at it."""
 
-    # --- what others may know ---
+    # --- queries ---
 
     @property
     def state(self) -> JobState:
@@ -138,11 +140,11 @@ class JobRun:
 
     @property
     def slots(self) -> int:
-        """How many it needs."""
+        """The number of slots that the job needs."""
         return self._machine.slots
 
     def missing_taskmanagers(self, per: int) -> int:
-        """How many it wants, of `per` slots each, besides those that it has."""
+        """How many TaskManagers with `per` slots each the job needs in addition to those that it has."""
         return self._machine.missing_taskmanagers(per)
 
     @property
@@ -150,11 +152,11 @@ class JobRun:
         return self._now_ms() - self._began_ms
 
     def summaries(self) -> tuple[TaskSummary, ...]:
-        """Counters of all subtasks, of the last attempt of each."""
+        """Counters of all subtasks, from the last attempt of each."""
         return self._attempts.summaries()
 
     def source_progress(self) -> tuple[SourceProgress, ...]:
-        """Of the sources that know how much there is to read."""
+        """Progress of the sources that know their total."""
         return self._enumerators.progress()
 
     def slow_calls(self) -> tuple[str, ...]:
@@ -162,24 +164,24 @@ class JobRun:
         return self._machine.slow_calls(self._now_ms())
 
     def waits_for(self) -> tuple[str, ...]:
-        """Sentences about what its checkpoints and savepoints, or else its tasks, wait for."""
+        """Sentences about what its checkpoints and savepoints, or otherwise its tasks, wait for."""
         return self._machine.waits_for(self._now_ms())
 
     def checkpoint_summary(self) -> CheckpointSummary | None:
-        """None where checkpointing is off."""
+        """The job's checkpoints; None if checkpointing is off."""
         return self._machine.checkpoint_summary(self._now_ms())
 
     def story(self) -> tuple[str, ...]:
-        """How it came to its state: the latest events and what followed from each, oldest first."""
+        """How the job reached its state: the latest events with the effects of each, oldest first."""
         return self._machine.story.lines()
 
     def _now_ms(self) -> int:
         return self._clock.monotonic_ns() // 1_000_000
 
-    # --- what happens to it ---
+    # --- events ---
 
     def start(self) -> None:
-        """Once, when its owner knows it."""
+        """Begins the job. Called once, after its owner has registered it."""
         self._feed(events.Submitted())
 
     def savepoint(self, target: str, *, stops: bool, drains: bool, answer: Callable[[str | Failure], None]) -> None:
@@ -195,11 +197,11 @@ class JobRun:
         self._feed(events.CancelRequested(force))
 
     def suspend(self) -> None:
-        """Stops here, behind one more checkpoint; what it would restart from is kept for another JobManager."""
+        """Stops the job here, after one more checkpoint, from which another JobManager can resume it."""
         self._feed(events.SuspendRequested())
 
     def granted(self, taskmanagers: Sequence[TaskManagerGateway], per: int) -> None:
-        """As many as it wants."""
+        """Grants the requested TaskManagers."""
         self._feed(events.SlotsGranted(self._attempts.granted(taskmanagers), per))
 
     def taskmanager_lost(self, taskmanager: TaskManagerGateway, failure: Failure) -> None:
@@ -208,11 +210,11 @@ class JobRun:
         self._feed(events.TaskManagerLost(taskmanager.id, failure))
 
     def message(self, taskmanager: TaskManagerGateway, message: Any) -> None:
-        """What a TaskManager of the job says, to the attempt that it means; nothing if that is over."""
+        """Passes a TaskManager's message to the attempt that it names; no effect if that attempt is over."""
         self._loop.guarded(self._attempts.message, taskmanager, message)
 
     def guarded(self, call: Callable[[JobRun], object]) -> None:
-        """Calls it with the run; what it raises is the job's failure."""
+        """Calls a function with the run; an exception fails the job."""
         self._loop.guarded(call, self)
 
     # --- effects ---

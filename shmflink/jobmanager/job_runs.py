@@ -1,4 +1,4 @@
-"""The jobs that run in this process, and the slots that they share: performs what the dispatcher asks for of jobs."""
+"""The jobs that run in this process, and the slots that they share: performs the dispatcher's effects on jobs."""
 
 from __future__ import annotations
 
@@ -25,31 +25,33 @@ __all__ = ["JobRuns", "RunsListener"]
 
 _LOG: Final = logging.getLogger(__name__)
 _PROGRESS_INTERVAL_S: Final = 0.2
-_WAITS_QUIETLY_S: Final = 2.0  # for slots; a job that waits longer says so, once
+_WAITS_QUIETLY_S: Final = 2.0  # a job that waits longer for slots reports it once
 
 
 class RunsListener(Protocol):
-    """Hears of the jobs; all calls come from the event loop."""
+    """The listener of the jobs; the event loop makes all calls."""
 
     def job_entered(self, job_id: JobId, state: JobState, failure: Failure | None) -> None:
         """`failure`: why the job restarts."""
         ...
 
     def job_notice(self, job_id: JobId, text: str) -> None:
-        """News for people, which name the job."""
+        """A message for people, which names the job."""
         ...
 
     def job_progressed(self, progress: JobProgress) -> None: ...
 
     def job_ended(self, ended: JobEnded, run: JobRun | None, released: Sequence[TaskManagerId]) -> None:
-        """The job holds nothing any longer. `run`: None if it could not even begin. `released`: its TaskManagers."""
+        """The job has ended and holds nothing any longer. `run`: None if it could not begin. `released`: its
+        TaskManagers.
+        """
         ...
 
     def wants_progress(self, job_id: JobId) -> bool: ...
 
 
 class JobRuns:
-    """A `job_run.JobOwner` of all jobs. Used by the event loop alone."""
+    """A `job_run.JobOwner` of all jobs. Used only by the event loop."""
 
     def __init__(
         self,
@@ -65,8 +67,8 @@ class JobRuns:
         self.slots_total = slots_total
         """Slots of the cluster, whether or not their TaskManagers are up."""
         self.renews_taskmanagers = False
-        """Whether a TaskManager serves one job and is then replaced: no job sees the modules, the memory or the
-        processes that another one has left.
+        """Whether a TaskManager serves only one job and is then replaced, so that no job sees modules, memory or
+        processes that another job has left.
         """
         self._loop = loop
         self._clock = clock
@@ -75,10 +77,10 @@ class JobRuns:
         self._listener = listener
         self._taskmanagers: dict[TaskManagerId, TaskManagerGateway] = {}
 
-    # --- what the dispatcher asks for ---
+    # --- effects of the dispatcher ---
 
     def begin(self, admission: Admission, resumption: str = "") -> None:
-        """Runs the job; one that cannot even begin ends at once. `resumption`: see `JobRun`."""
+        """Runs the job; a job that cannot begin ends at once. `resumption`: see `JobRun`."""
         submission, graph = admission.submission, admission.submission.graph
         identity = self._store.identity
         try:
@@ -86,7 +88,7 @@ class JobRuns:
             disk = CheckpointDisk(graph, settings, admission.pointers, identity)
             around = self._loop, self._clock, self, disk, identity
             run = JobRun(graph, submission.configuration, settings, *around, resumption)
-        except Exception as error:  # what a job is made of comes from outside
+        except Exception as error:  # the job's content comes from outside
             self._store.withdraw(graph.job_id)
             self._listener.job_ended(JobEnded(graph.job_id, JobState.FAILED, 0, failure_of(error), ()), None, ())
             return
@@ -106,7 +108,7 @@ class JobRuns:
             run.suspend()
 
     def report_progress(self, job_id: JobId) -> None:
-        """While somebody wants it."""
+        """Reports progress while a client wants it."""
         self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, job_id)
 
     def _report_progress(self, job_id: JobId) -> None:
@@ -134,13 +136,15 @@ class JobRuns:
     # --- TaskManagers ---
 
     def taskmanager_ready(self, taskmanager: TaskManagerGateway) -> None:
-        """Its slots are free."""
+        """Offers the free slots of a TaskManager."""
         self._taskmanagers[taskmanager.id] = taskmanager
         self._slots.offer(taskmanager.id)
         self._grant()
 
     def taskmanager_message(self, taskmanager: TaskManagerGateway, message: Any) -> None:
-        """For the job that holds its slots; late words of a job that has ended have no effect."""
+        """Passes a TaskManager's message to the job that holds its slots; late messages for an ended job have no
+        effect.
+        """
         allocation = self._slots.allocation(taskmanager.id)
         if allocation is not None:
             self.runs[allocation.job_id].message(taskmanager, message)
@@ -160,7 +164,7 @@ class JobRuns:
             run.granted([self._taskmanagers[one] for one in grant.taskmanagers], self._slots.slots_per_taskmanager)
 
     def taskmanagers_wanted(self, run: JobRun) -> None:
-        """Answered by a grant, as soon as as many slots are free."""
+        """Requests slots; answered by a grant as soon as enough slots are free."""
         per = self._slots.slots_per_taskmanager
         self._slots.request(SlotRequest(run.graph.job_id, run.restarts, run.missing_taskmanagers(per) * per))
         self._grant()
@@ -181,7 +185,7 @@ class JobRuns:
         """The cluster ends: no job begins or restarts any longer."""
         self._slots.stop()
 
-    # --- what jobs tell ---
+    # --- reports of jobs ---
 
     def job_state_entered(self, run: JobRun, state: JobState, failure: Failure | None) -> None:
         self._listener.job_entered(run.graph.job_id, state, failure)
@@ -193,7 +197,7 @@ class JobRuns:
         _LOG.log(logging.getLevelNamesMapping()[level], "%s", text)
 
     def job_ending(self, run: JobRun, ended: JobEnded, kept: Callable[[], None]) -> None:
-        """Before the client hears of it, too: a job that it knows to be over must not run again."""
+        """Stores the end before the client is notified: a job that the client considers ended must not run again."""
         self._store.keep_end(ended, run.folder_going, kept)
 
     def job_refused(self, run: JobRun, ended: JobEnded) -> None:

@@ -1,8 +1,7 @@
-"""What of the jobs outlives the JobManager (`recovery.Recovery`), asked from the event loop.
+"""Gives the event loop access to what outlives the JobManager (`recovery.Recovery`).
 
-All calls that touch the disk run one after the other in a thread of their own: no job and no client waits for the disk
-of another. What comes of a call reaches the loop in the order of the calls. Without an HA directory there is nothing to
-wait for, and every answer comes at once.
+All disk calls run one after the other in a separate thread, so that no job or client waits for another's disk. Results
+reach the loop in the order of the calls. Without an HA directory nothing blocks, and every answer comes at once.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ _Found = TypeVar("_Found")
 
 
 class OpeningPatience:
-    """How long to wait for the JobManager before us, whose client was killed, to let go of the HA directory."""
+    """How long to wait until the previous JobManager, whose client was killed, releases the HA directory."""
 
     MAX_S: Final = 10.0
     RETRY_S: Final = 0.1
-    QUIET_S: Final = 1.0  # after which it says that it waits
+    QUIET_S: Final = 1.0  # after this time it reports that it waits
 
 
 class JobStore:
-    """One per JobManager. Used by the event loop alone."""
+    """One per JobManager. Used only by the event loop."""
 
     def __init__(
         self,
@@ -52,7 +51,7 @@ class JobStore:
         environment: Mapping[str, str],
         gives_up: Callable[[ResourceError], None],
     ) -> None:
-        """`gives_up` is called where the directory is lost, or another JobManager's."""
+        """`gives_up` is called if the directory is lost or belongs to another JobManager."""
         self._loop = loop
         self._clock = clock
         self._environment = environment
@@ -64,12 +63,12 @@ class JobStore:
 
     @property
     def is_on(self) -> bool:
-        """Whether an HA directory keeps the jobs."""
+        """Whether an HA directory stores the jobs."""
         return self._recovery is not None and self._recovery.is_on
 
     @property
     def identity(self) -> str:
-        """Of the HA directory; empty without one."""
+        """The identity of the HA directory; empty without one."""
         return self._known.identity
 
     @property
@@ -85,8 +84,8 @@ class JobStore:
         opened: Callable[[Sequence[SubmitJob]], None],
         failed: Callable[[ShmflinkError], None],
     ) -> None:
-        """Takes hold of the HA directory if the configuration names one; waits a while for another JobManager to let go
-        of it. `opened` gets the jobs that run again at once: none unless `request` recovers.
+        """Locks the HA directory if the configuration names one; waits a while until another JobManager releases it.
+        Calls `opened` with the jobs that run again at once: none unless `request` recovers.
         """
         self._try(request, opened, failed, self._clock.monotonic_ns())
 
@@ -115,7 +114,7 @@ class JobStore:
         self._call(partial(self._opened, request), tried, blocks=HA_TYPE.read(request.configuration) != "NONE")
 
     def _opened(self, request: StartCluster) -> tuple[Recovery, Sequence[SubmitJob]] | ShmflinkError:
-        """In the thread."""
+        """Runs in the thread."""
         now_ms = self._clock.processing_time_ms()
         since = datetime.fromtimestamp(now_ms / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         owner = Owner(os.getpid(), socket.gethostname(), since)
@@ -136,7 +135,7 @@ class JobStore:
         self._call(partial(self._tell_whom, error.holder[0], request), _ignore, blocks=True)
 
     def _tell_whom(self, pid: int, request: StartCluster) -> None:
-        """In the thread."""
+        """Runs in the thread."""
         names = Recovery.jobs_of_other(request.configuration, self._environment)
         jobs = f", which runs {', '.join(map(repr, names))}," if names else ""
         _LOG.warning(
@@ -153,8 +152,8 @@ class JobStore:
         admitted: Callable[[Admission, str], None],
         refused: Callable[[ShmflinkError], None],
     ) -> None:
-        """Finds out which job it is and keeps it. `admitted` gets a sentence that says from where a kept job resumes,
-        empty for a new one.
+        """Finds out which job it is and stores it. Calls `admitted` with a sentence that says from where a stored job
+        resumes; empty for a new job.
         """
         recovery = self._known
 
@@ -174,23 +173,23 @@ class JobStore:
         self._call(admit, done, blocks=recovery.is_on)
 
     def withdraw(self, job_id: JobId) -> None:
-        """The job was admitted but cannot even begin."""
+        """Removes a job that was admitted but cannot begin."""
         recovery = self._known
         self._call(lambda: recovery.refused(job_id), _ignore, blocks=recovery.is_on)
 
     def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
-        """Fencing epochs for attempts that begin, each above all before."""
+        """Requests fencing epochs for new attempts, each above all before."""
         recovery = self._known
         self._call(lambda: tuple(recovery.next_epoch() for _ in range(count)), granted, blocks=recovery.is_on)
 
     def keep_checkpoints(self, job_id: JobId, directories: Sequence[str], kept: Callable[[], None]) -> None:
-        """What the job restarts from; `kept` is called when that is durable."""
+        """Records the checkpoints from which the job restarts; calls `kept` when that is durable."""
         recovery = self._known
         self._call(lambda: recovery.checkpoints_changed(job_id, directories), lambda _: kept(), blocks=recovery.is_on)
 
     def keep_end(self, ended: JobEnded, folder_going: str, kept: Callable[[], None]) -> None:
-        """A job is over for ever; `kept` is called when no JobManager would run it again. `folder_going`: of its
-        checkpoints, if it is removed then.
+        """Records that a job has ended for good; calls `kept` when no JobManager would run it again. `folder_going`:
+        the folder of its checkpoints, if it is removed then.
         """
         recovery = self._known
         self._call(lambda: recovery.ended(ended, folder_going), lambda _: kept(), blocks=recovery.is_on)
@@ -198,8 +197,8 @@ class JobStore:
     # --- the end ---
 
     async def close(self, *, is_finished: bool) -> None:
-        """Waits for what is under way and lets go of the directory. `is_finished`: the program is over, nobody will ask
-        for the results again.
+        """Waits for the calls in progress and releases the directory. `is_finished`: the program has ended, so nobody
+        will request the results again.
         """
         self._is_closed = True
         recovery = self._recovery

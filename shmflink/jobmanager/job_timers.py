@@ -13,7 +13,7 @@ __all__ = ["JobTimers"]
 
 
 class JobTimers:
-    """Of one job. `feed` gets TimerFired."""
+    """The timers of one job. `feed` receives TimerFired."""
 
     def __init__(self, loop: JobLoop, feed: Callable[[TimerFired], None]) -> None:
         self._loop = loop
@@ -21,7 +21,7 @@ class JobTimers:
         self._handles: dict[Timer, asyncio.TimerHandle] = {}
 
     def perform(self, effect: SetTimer | StopTimer) -> None:
-        """One that is set again begins anew."""
+        """Sets a timer; setting it again restarts it."""
         handle = self._handles.pop(effect.timer, None)
         if handle is not None:
             handle.cancel()
@@ -29,7 +29,7 @@ class JobTimers:
             self._handles[effect.timer] = self._loop.call_later(effect.delay_ms / 1000, self._fire, effect.timer)
 
     def close(self) -> None:
-        """None fires any longer."""
+        """Cancels all timers."""
         for handle in self._handles.values():
             handle.cancel()
         self._handles.clear()

@@ -1,4 +1,4 @@
-"""The JobManager of a cluster: performs what its dispatcher asks for. Event-driven; waits for nothing.
+"""The JobManager of a cluster: performs the effects of its dispatcher. Event-driven; never blocks.
 
 ::
 
@@ -68,7 +68,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 class JobManager:
     """Serves clients until the cluster ends. With an HA directory, jobs that have not ended by then are suspended: they
-    stay in it, for the next JobManager.
+    remain in it for the next JobManager.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class JobManager:
         self._client_ids = itertools.count(1)
         self._host = HostSupervisor(loop, SYSTEM_CLOCK, fork_server, fork_server_pid, self)
         self._store = JobStore(loop, SYSTEM_CLOCK, environment, self._give_up)
-        self._runs: JobRuns | None = None  # until a client says how large the cluster is
+        self._runs: JobRuns | None = None  # until a client sets the size of the cluster
         self._feed = JobFeed(self._dispatcher, self._perform)
         self._was_started = False
         self._slots_wanted = 0
@@ -104,14 +104,14 @@ class JobManager:
     # --- clients ---
 
     def adopt(self, connection: AsyncConnection) -> ClientId:
-        """Another client, whose words come to `said`, and whose end to `gone`."""
+        """Connects another client: `said` receives its messages, `gone` its end."""
         client = ClientId(next(self._client_ids))
         self._clients[client] = connection
         self._dispatcher.connected(client)
         return client
 
     def said(self, client: ClientId, received: Received) -> None:
-        """What a client says."""
+        """Handles a message of a client."""
         match received.message:
             case StartCluster() as request:
                 self._dispatcher.started(client, Lifetime.SERVICE if request.session else Lifetime.CLIENT)
@@ -125,10 +125,10 @@ class JobManager:
             case Shutdown(suspends):
                 self.shut_down(suspends=suspends)
             case other:
-                raise RpcError(f"a client cannot say {type(other).__name__}")
+                raise RpcError(f"a client must not send {type(other).__name__}")
 
     def gone(self, client: ClientId, reason: str) -> None:
-        """The connection of a client has ended."""
+        """Called when the connection of a client has ended."""
         _LOG.info("a client is gone: %s", reason)
         del self._clients[client]
         self._perform(self._dispatcher.disconnected(client))
@@ -160,7 +160,7 @@ class JobManager:
         prepared.add_done_callback(partial(self._prepared, request))
 
     def _prepare(self, request: StartCluster) -> tuple[HostCpus, BoundSocket | ResourceError]:
-        """In a thread: claims of CPUs and the control socket are files."""
+        """Runs in a thread, because claims of CPUs and the control socket are files."""
         folders = runtime_folders(self._environment, os.getuid())
         if request.session:
             self._name = claim_name(request.session, folders)
@@ -169,7 +169,7 @@ class JobManager:
             return cpus, bind_control_socket(folders, os.getpid())
         except ResourceError as error:
             if request.session:
-                raise  # nobody could reach it
+                raise  # without the socket, nobody could reach it
             return cpus, error
 
     def _prepared(
@@ -189,7 +189,7 @@ class JobManager:
         if cpus.are_shared:
             _warn_of_sharing(request.slots)
         self.grow(self._slots_wanted)
-        if not isinstance(bound, BoundSocket):  # the jobs run without, only nobody else can reach them
+        if not isinstance(bound, BoundSocket):  # the jobs run without it, but commands cannot reach them
             _LOG.warning("%s", bound)
         self._store.open(request, partial(self._opened, request), lambda error: self._fail(failure_of(error)))
 
@@ -198,7 +198,7 @@ class JobManager:
         self._perform(self._dispatcher.opened(keeps_jobs=self._store.is_on, recovered=jobs))
 
     def grow(self, slots: int) -> None:
-        """Has so many slots from now on, or soon; never fewer than before."""
+        """Grows the cluster to this many slots; it never shrinks."""
         runs = self._started_runs
         if slots <= runs.slots_total or self._dispatcher.is_ending:
             return
@@ -208,7 +208,7 @@ class JobManager:
         was_sharing = self._host.is_sharing_cpus
         try:
             self._host.grow(slots)
-        except (ResourceError, OSError) as error:  # the job that wants them is refused, the others go on
+        except (ResourceError, OSError) as error:  # the job that needs them is refused, the others continue
             _LOG.warning("the cluster stays at %d slots: %s", runs.slots_total, system_error_text(error))
             return
         runs.slots_total = slots
@@ -266,7 +266,7 @@ class JobManager:
             replace(submission, configuration={**self._defaults, **submission.configuration}), admitted, refused
         )
 
-    # --- what the host tells ---
+    # --- reports of the host ---
 
     def taskmanager_ready(self, taskmanager: TaskManager) -> None:
         runs = self._started_runs
@@ -299,21 +299,23 @@ class JobManager:
     # --- the end ---
 
     def _give_up(self, error: ResourceError) -> NoReturn:
-        """The HA directory is lost, or another JobManager's. Not one commit more: the tasks must not hear anything."""
+        """The HA directory is lost or belongs to another JobManager. No further commit is allowed, so the tasks must
+        receive no message.
+        """
         for client in self._dispatcher.clients:
             self._perform_one(ask.Tell(client, ClusterFailed(failure_of(error))))
         self._die(str(error))
 
     def _die(self, why: str) -> NoReturn:
-        """At once, so that another JobManager resumes the jobs from the HA directory."""
-        with contextlib.suppress(OSError):  # nobody reads it
+        """Ends this process at once, so that another JobManager resumes the jobs from the HA directory."""
+        with contextlib.suppress(OSError):  # the reader is gone
             os.write(2, f"the JobManager ends: {why}\n".encode())
         self._host.kill_groups()
-        os._exit(EXIT_FAILED)  # the client starts another JobManager where there is an HA directory
+        os._exit(EXIT_FAILED)  # with an HA directory, the client starts another JobManager
 
     def _fail(self, failure: Failure) -> None:
         """The cluster cannot continue: every job fails with this cause."""
-        if self._door is not None and self._door.is_open:  # those who could be told may be gone
+        if self._door is not None and self._door.is_open:  # the receivers may be gone
             _LOG.error("the cluster ends: %s", failure.message)
         ends = [] if self._runs is None else self._runs.failed(failure)
         self._perform(self._dispatcher.failed(failure, ends))
@@ -330,7 +332,7 @@ class JobManager:
             self.stopped.set_result(code)
 
     async def close(self) -> None:
-        """Lets go of the HA directory and closes the connections: the clients and the fork server see the end."""
+        """Releases the HA directory and closes the connections, so that the clients and the fork server see the end."""
         if self._feed.socket is not None:
             self._feed.socket.close()
             await self._loop.run_in_executor(None, self._feed.socket.remove)

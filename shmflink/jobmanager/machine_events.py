@@ -1,4 +1,4 @@
-"""The events of a job machine, one after the other, and the effects that follow from each."""
+"""Feeds events to a job machine, one after the other, and performs the effects of each."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class MachineEvents:
-    """Of one job. Used by the event loop alone."""
+    """The events of one job. Used only by the event loop."""
 
     def __init__(self, machine: JobMachine, name: str, clock: Clock, perform: Callable[[Effect], None]) -> None:
-        """`name`: of the job. An exception of `perform` is an internal error of the job."""
+        """`name`: the job's. An exception of `perform` is an internal error of the job."""
         self._machine = machine
         self._name = name
         self._clock = clock
@@ -36,7 +36,7 @@ class MachineEvents:
         self._is_feeding = False
 
     def feed(self, event: Event) -> None:
-        """Events that come while one is handled wait for their turn."""
+        """Handles an event; events that arrive meanwhile wait for their turn."""
         self._events.append(event)
         if self._is_feeding:
             return
@@ -64,13 +64,15 @@ class MachineEvents:
                 self.crashed(error)
 
     def crashed(self, error: Exception) -> None:
-        """Our own code raised while it served this job. This job can no longer be trusted; the others can."""
+        """Fails the job after an exception in our own code: its state is no longer reliable, but that of other jobs
+        is.
+        """
         _LOG.error("job '%s': internal error", self._name, exc_info=error)
         self.feed(events.Crashed(_internal(error, self._machine.story.lines())))
 
 
 def _internal(error: Exception, story: Sequence[str]) -> Failure:
-    """An internal error as a failure. If it means nothing to a user, the job's latest transitions are added."""
+    """An internal error as a failure. If users cannot act on it, adds the job's latest transitions."""
     if isinstance(error, OSError):
         return replace(failure_of(error), kind="ResourceError", message=system_error_text(error))
     if isinstance(error, ShmflinkError) and not isinstance(error, InternalError):

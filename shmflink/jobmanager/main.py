@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["import_foreseen", "import_shared", "run_jobmanager"]
 
-_LOG_PATIENCE_S: Final = 1.0  # a client that is stopped must not stop the JobManager
+_LOG_PATIENCE_S: Final = 1.0  # a stopped client must not block the JobManager
 
 # What the JobManager and every task need: imported once here, shared by all processes as copy-on-write pages.
 _SHARED: Final = (
@@ -50,7 +50,7 @@ _LATER_PACKAGES: Final = (
     "shmflink.common",
     "shmflink.expressions",
 )
-# Few jobs need what is in these: the job that does imports it.
+# Few jobs need these modules: a job that does imports them.
 _NOT_PRELOADED: Final = frozenset(
     {
         "shmflink.connectors.postgres",
@@ -69,11 +69,11 @@ def run_jobmanager(
     `load_taskmanager` imports what TaskManagers run; it is called in the fork server, which also imports the modules
     `foreseen`. `serves_any`: of jobs that nobody knows yet. It then imports what any job may need while it is idle.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's to decide
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client decides what Ctrl-C does
     faulthandler.enable()
     set_process_name("shmflink-jm")
     _raise_descriptor_limit()
-    gc.disable()  # nothing of what imports make is garbage; who serves enables it again
+    gc.disable()  # imports create no garbage; serving enables the collector again
     import_shared()
     gc.freeze()  # the collector would touch, and so copy, every shared page in every child
     warm_up = _preload() if serves_any else iter(())
@@ -87,7 +87,7 @@ def run_jobmanager(
         fork_server.close()
         _reap(pid)
         return 0  # the client needed no cluster
-    with contextlib.suppress(OSError):  # it has died: the event loop sees the end of its connection
+    with contextlib.suppress(OSError):  # the client has died: the event loop sees the end of its connection
         send_launch(fork_server, settings)
     _take_streams(settings.streams)
     os.environ[LOG_ADDRESS] = settings.log_address
@@ -97,7 +97,7 @@ def run_jobmanager(
 def _begin_fork_server(
     connection: socket.socket, load_taskmanager: Callable[[], TaskManagerMain], foreseen: Sequence[str]
 ) -> TaskManagerMain | None:
-    """In the fork server, while the JobManager imports what it needs itself, and the client its program."""
+    """Runs in the fork server, while the JobManager imports its own modules and the client its program."""
     run_taskmanager = load_taskmanager()
     import_foreseen(foreseen)
     settings = receive_launch(connection)
@@ -114,7 +114,8 @@ def _run(client: socket.socket, fork_server: socket.socket, fork_server_pid: int
 
     import uvloop
 
-    from shmflink.jobmanager.jobmanager import JobManager  # before the loop, which waits for no file
+    # before the loop starts, because the loop must not wait for files
+    from shmflink.jobmanager.jobmanager import JobManager
 
     forward_logs(os.environ, "JobManager", _LOG_PATIENCE_S).update_levels()
     gc.freeze()
@@ -134,11 +135,11 @@ def _take_streams(streams: tuple[int, int]) -> None:
 
 
 def _reap(fork_server_pid: int) -> None:
-    """It ends when the connection does; nobody else would collect it where pid 1 is no init."""
+    """Waits for the fork server, which ends with the connection. If pid 1 is not an init, nobody else would reap it."""
     try:
         os.waitpid(fork_server_pid, 0)
     except ChildProcessError:
-        return  # it died before and was reaped then
+        return  # it died earlier and was reaped then
 
 
 async def _serve(
@@ -155,7 +156,7 @@ async def _serve(
 
 
 def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """A callback raised, which is a bug. To continue might hang the client; the client notices if we die."""
+    """A callback raised an exception, which is a bug. Continuing might hang the client; it notices if we die."""
     loop.default_exception_handler(context)
     with contextlib.suppress(OSError):  # nobody reads it
         sys.stderr.flush()
@@ -163,7 +164,7 @@ def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
 
 
 def import_shared() -> None:
-    """What every process of the cluster imports: once, where they are forked from one that has. Starts no thread."""
+    """Imports what every process of the cluster needs, once, before the processes are forked. Starts no thread."""
     _import(_SHARED)
     keep_pandas_out()
 
@@ -181,7 +182,7 @@ def _import(modules: Iterable[str]) -> None:
 
 
 def _preload() -> Iterator[None]:
-    """In the fork server, while nobody waits for it: a module at a time."""
+    """Runs in the fork server while it is idle: imports one module at a time."""
     for module in (name for package in _LATER_PACKAGES for name in _modules_of(package)):
         importlib.import_module(module)
         yield
@@ -197,7 +198,7 @@ def _modules_of(package: str) -> Iterator[str]:
 
 
 def _raise_descriptor_limit() -> None:
-    """Two descriptors per TaskManager and peer: take what the system allows."""
+    """Raises the limit of descriptors as far as the system allows: two are needed per TaskManager and peer."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

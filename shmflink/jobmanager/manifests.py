@@ -1,4 +1,4 @@
-"""From what tasks acknowledged to the operators of a checkpoint's manifest."""
+"""Turns the acknowledgments of tasks into the operators of a checkpoint's manifest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def operators_of(
     """All operators of the job. Writes the enumerators' states: small ones go into the manifest.
 
     Raises:
-        CheckpointError: the system refuses.
+        CheckpointError: the system reports an error.
     """
     writer = StateFileWriter(location, epoch, store.checkpoint_id)
     by_operator = {(subtask, state.operator_id): state for subtask, states in store.states.items() for state in states}

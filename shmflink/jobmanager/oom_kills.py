@@ -1,4 +1,4 @@
-"""How often the kernel's out-of-memory killer struck where this process lives."""
+"""Counts the kills of the kernel's out-of-memory killer in this process's cgroup or host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _VMSTAT: Final = "/proc/vmstat"
 
 
 def oom_kills(cgroup_file: str = "/proc/self/cgroup", mounts_file: str = "/proc/self/mountinfo") -> int:
-    """Kills in this process's own memory cgroup (version 1 or 2), else on the whole host; 0 where nobody counts them.
+    """Kills in this process's own memory cgroup (version 1 or 2), otherwise on the whole host; 0 if they are not
+    counted.
 
     Source: Linux, admin-guide/cgroup-v2 (memory.events) and cgroup-v1/memory (memory.oom_control).
     """
@@ -23,7 +24,7 @@ def oom_kills(cgroup_file: str = "/proc/self/cgroup", mounts_file: str = "/proc/
 
 
 def oom_kill_files(cgroup_file: str, mounts_file: str) -> Iterator[str]:
-    """The files that count them, of the process that the two files of its /proc folder describe."""
+    """The files that count kills, for the process that the two files of its /proc folder describe."""
     mounts = list(_mounts(mounts_file))
     for line in _lines(cgroup_file):
         number, controllers, path = line.split(":", 2)
@@ -60,7 +61,7 @@ def _lines(path: str) -> list[str]:
 
 
 def _read(path: str) -> int | None:
-    """The line `oom_kill N` of a file; None where there is none."""
+    """The number in the line `oom_kill N` of a file; None if there is none."""
     for line in _lines(path):
         name, _, value = line.partition(" ")
         if name == "oom_kill" and value.strip().isdigit():

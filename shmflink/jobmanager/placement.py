@@ -1,7 +1,7 @@
-"""Which CPUs each TaskManager is pinned to. Pure but for `usable_cpus`, which reads the machine, and `CpuClaims`.
+"""Which CPUs each TaskManager is pinned to. Pure, except `usable_cpus`, which examines the machine, and `CpuClaims`.
 
-Clusters of one user do not pin onto one another's CPUs: each claims those that it pins to. TaskManagers for which there
-is none left run unpinned, on whatever CPU is free at the moment.
+Clusters of one user do not pin to the same CPUs: each claims its own. If no CPU is left for a TaskManager, it runs
+unpinned, on any CPU that is free at the moment.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _CLAIMS: Final = "cpus"
 
 
 def cpus_of_taskmanagers(cpus: Sequence[int], taskmanagers: int, slots_per_taskmanager: int) -> list[tuple[int, ...]]:
-    """CPUs of each TaskManager, one per slot, taken from `cpus` in order, round and round.
+    """CPUs of each TaskManager, one per slot, taken from `cpus` in order, cyclically.
 
-    With fewer CPUs than slots some are shared; with more, the last ones stay free for everything else.
+    With fewer CPUs than slots, slots share CPUs; with more, the last ones remain free for other work.
     """
     chosen = []
     for index in range(taskmanagers):
@@ -32,9 +32,9 @@ def cpus_of_taskmanagers(cpus: Sequence[int], taskmanagers: int, slots_per_taskm
 def placed(
     cpus: Sequence[int], claimed: Sequence[int], taskmanagers: int, slots_per_taskmanager: int
 ) -> list[tuple[int, ...]]:
-    """CPUs of each TaskManager, of those that were `claimed` out of all usable `cpus`; empty where it runs unpinned.
+    """CPUs of each TaskManager, of those that were `claimed` out of all usable `cpus`; empty if it runs unpinned.
 
-    A cluster that has all of them to itself shares them among its slots where there are more of these.
+    If a cluster has claimed all CPUs and has more slots than CPUs, its slots share them.
     """
     if len(claimed) == len(cpus):
         return cpus_of_taskmanagers(cpus, taskmanagers, slots_per_taskmanager)
@@ -50,12 +50,12 @@ class CpuClaims:
     """
 
     def __init__(self, folder: str) -> None:
-        """`folder` is this user's alone. OSError where the file cannot be opened."""
+        """`folder` must be private to this user. OSError if the file cannot be opened."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(os.path.join(folder, _CLAIMS), flags, 0o600)
 
     def claim(self, cpus: Sequence[int], count: int) -> list[int]:
-        """Up to `count` of `cpus` that no other cluster has, in their order; they stay claimed."""
+        """Claims up to `count` of `cpus` that no other cluster has claimed, in order."""
         claimed: list[int] = []
         for cpu in cpus:
             if len(claimed) < count and self._try(cpu):
@@ -67,12 +67,12 @@ class CpuClaims:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, cpu)
         except BlockingIOError:
             return False
-        except PermissionError:  # EACCES is the other way of saying so (fcntl(2))
+        except PermissionError:  # EACCES means the same (fcntl(2))
             return False
         return True
 
     def close(self) -> None:
-        """Gives all of them up. The locks are the process's: another `CpuClaims` of it loses its own, too."""
+        """Releases all claims. The process owns the locks, so another `CpuClaims` in it loses its claims, too."""
         os.close(self._fd)
 
 
@@ -82,7 +82,7 @@ def usable_cpus() -> list[int]:
 
 
 def cpus_by_node(allowed: Iterable[int], nodes: Sequence[Sequence[int]]) -> list[int]:
-    """The allowed CPUs in order of NUMA node, then number, so that neighbours talk over near memory."""
+    """The allowed CPUs in order of NUMA node, then number, so that neighbors communicate through near memory."""
     rest = set(allowed)
     ordered = []
     for node in nodes:

@@ -25,11 +25,11 @@ __all__ = ["Recovery", "storage_directory"]
 
 _LOG: Final = logging.getLogger(__name__)
 _FIRST_EPOCH_MASK: Final = (1 << 30) - 1
-"""Leaves as many epochs for attempts: a later attempt must never have a lower epoch."""
+"""The number of epochs left for attempts between two ranges: a later attempt must never have a lower epoch."""
 
 
 class Recovery:
-    """All methods may raise ResourceError where the directory cannot be read or written; they block for its disk."""
+    """All methods may raise ResourceError if the directory cannot be read or written; they block on its disk."""
 
     def __init__(self, store: HaStore | None, cluster_id: str = "") -> None:
         self._store = store
@@ -47,8 +47,8 @@ class Recovery:
         owner: Owner,
         waited_for: tuple[int, str] | None = None,
     ) -> Recovery:
-        """Takes hold of the HA directory where the configuration names one. `waited_for`: who held it when that was
-        tried before (`DirectoryInUseError.holder`).
+        """Locks the HA directory if the configuration names one. `waited_for`: who held it at the previous try
+        (`DirectoryInUseError.holder`).
         """
         if HA_TYPE.read(configuration) == "NONE":
             return Recovery(None)
@@ -60,7 +60,7 @@ class Recovery:
         return recovery
 
     def _finish_removals(self, store: HaStore) -> None:
-        """Of folders whose JobManager was killed between the end of a job and the removal of its checkpoints."""
+        """Removes checkpoint folders of jobs whose JobManager was killed between the job's end and the removal."""
         for folder in store.folders_going():
             try:
                 remove_ended_job(folder, store.identity)
@@ -84,7 +84,9 @@ class Recovery:
 
     @property
     def identity(self) -> str:
-        """Of the HA directory; empty without one. Together with a job's id it says whose a leftover is."""
+        """The identity of the HA directory; empty without one. With a job's id, it identifies the owner of
+        leftovers.
+        """
         return "" if self._store is None else self._store.identity
 
     def next_epoch(self) -> int:
@@ -95,7 +97,7 @@ class Recovery:
         return self._epoch
 
     def jobs(self) -> list[SubmitJob]:
-        """Jobs that had not ended under a former JobManager. Logs those that it cannot read, and leaves them."""
+        """Jobs that had not ended under an earlier JobManager. Logs those that it cannot read, and keeps them."""
         if self._store is None:
             return []
         found, wrong = self._store.jobs()
@@ -105,10 +107,10 @@ class Recovery:
         return [submission for submission in found if submission.graph.job_id in known]
 
     def admit(self, submission: SubmitJob) -> Admission:
-        """Finds the job that the program submitted in this place before, or keeps this one as a new one.
+        """Finds the job that the program submitted at this place before; otherwise stores this one as a new job.
 
         Raises:
-            UsageError: another program's job is there, and has not ended.
+            UsageError: another program's job is stored at this place and has not ended.
         """
         if self._store is None:
             return Admission(submission)
@@ -133,17 +135,17 @@ class Recovery:
         return Admission(submission, pointers, None, place is not None, arguments)
 
     def _arguments_of(self, job_id: JobId) -> tuple[str, ...] | None:
-        """Of the program, when it submitted the job last; None where that is not known."""
+        """The program's arguments when it last submitted the job; None if they are not known."""
         assert self._store is not None
         try:
             before = self._store.job(job_id)
-        except ResourceError as error:  # another release wrote it; what is submitted now takes its place
+        except ResourceError as error:  # another release wrote it; the new submission replaces it
             _LOG.info("%s", error)
             return None
         return None if before is None else before.arguments
 
     def _place_of(self, submission: SubmitJob) -> Place | None:
-        """The place in which the program's job of this number has run before; None if the job is new."""
+        """The recorded place of the program's job of this number; None if the job is new."""
         assert self._store is not None
         self._adopt_older(submission)
         graph, places = submission.graph, self._store.places()
@@ -156,25 +158,26 @@ class Recovery:
         alive = [place for place in places if self._store.result(place.job_id) is None]
         if alive:
             raise self._taken(next((place for place in strangers if place in alive), alive[0]), submission)
-        self._store.forget_results()  # of a program that was killed at its very end
+        self._store.forget_results()  # left by a program that was killed at its very end
         return None
 
     def _taken(self, place: Place, submission: SubmitJob) -> UsageError:
         assert self._store is not None
         newest = next(iter(self._store.checkpoints(place.job_id)), None)
-        start = "" if newest is None else f", or starts anew from its newest checkpoint (run -s {newest})"
+        start = "" if newest is None else f", or can be started from its newest checkpoint (run -s {newest})"
         graph = submission.graph
         return UsageError(
             f"the HA directory {self._store.folder} holds job '{place.name}' ({place.main_file or 'file not known'}), "
-            f"which has not ended, in the place of '{graph.name}' ({graph.main_file}). Give this program an id of its "
-            "own (-D high-availability.cluster-id=NAME). The other job resumes when its own file is run again under "
-            f"its own job name{start}; to give it up, remove that folder"
+            f"which has not ended, in the place of '{graph.name}' ({graph.main_file}). Give this program its own "
+            "id (-D high-availability.cluster-id=NAME). The other job resumes when its file is run again under its "
+            f"job name{start}; to abandon it, remove that folder"
         )
 
     def _adopt_older(self, submission: SubmitJob) -> None:
-        """An older release made a job's id of the cluster's and its number: jobs of two clusters might have the same.
+        """An older release derived a job's id from the cluster's id and a number, so jobs of two clusters could have
+        equal ids.
 
-        The job gets the new id. Its checkpoints become what it starts from, and nobody deletes them.
+        The job gets the new id. It starts from its old checkpoints, and nothing deletes those.
         """
         store, graph = self._store, submission.graph
         assert store is not None
@@ -183,7 +186,7 @@ class Recovery:
             return
         result, pointers = store.result(older), store.checkpoints(older)
         place = self._older_place(older, submission, pointers)
-        if result is not None and not store.jobs()[0]:  # of a program that was killed at its very end
+        if result is not None and not store.jobs()[0]:  # left by a program that was killed at its very end
             store.remove_result(older)
             result = None
         if place is None and result is None:
@@ -206,7 +209,7 @@ class Recovery:
         number, job_id = submission.place, submission.graph.job_id
         try:
             before = self._store.job(older)
-        except ResourceError as error:  # its graph has another form now; what is submitted takes its place
+        except ResourceError as error:  # its graph has another form now; the new submission replaces it
             _LOG.info("%s", error)
             return Place(number, job_id, _job_name(pointers) or submission.graph.name, None)
         if before is None:
@@ -214,7 +217,7 @@ class Recovery:
         return Place(number, job_id, before.graph.name, before.graph.main_file)
 
     def _result(self, job_id: JobId) -> JobEnded | None:
-        """How the job ended before; None if it has to run."""
+        """How the job ended earlier; None if it must run."""
         result = None if self._store is None else self._store.result(job_id)
         if result is None:
             return None
@@ -225,7 +228,7 @@ class Recovery:
         return JobEnded(job_id, result.state, result.runtime_ms, failure, ())
 
     def refused(self, job_id: JobId) -> None:
-        """The job was admitted but cannot even begin. One that has checkpoints stays, for another try."""
+        """Removes a job that was admitted but cannot begin. A job with checkpoints is kept, for another try."""
         if self._store is None or self._store.checkpoints(job_id):
             return
         for place in self._store.places():
@@ -234,13 +237,15 @@ class Recovery:
         self._store.remove_job(job_id)
 
     def checkpoints_changed(self, job_id: JobId, folders: Sequence[str]) -> None:
-        """What the job restarts from; durable when this returns, so that its sinks may commit."""
+        """Records the checkpoints from which the job restarts; durable when this returns, so that its sinks may
+        commit.
+        """
         if self._store is not None:
             self._store.set_checkpoints(job_id, folders)
 
     def ended(self, ended: JobEnded, folder_going: str = "") -> None:
-        """A job that is over for ever is not run again. `folder_going`: of its checkpoints, which is removed next; if
-        this JobManager is killed before, another one does it.
+        """Records that a job has ended for good. `folder_going`: the folder of its checkpoints, which is removed next;
+        if this JobManager is killed before that, another one removes it.
         """
         if self._store is None or not ended.state.is_globally_terminal:
             return
@@ -251,7 +256,7 @@ class Recovery:
             self._ended.append(EndedJob.of(submission, ended))
 
     def close(self, *, is_finished: bool) -> None:
-        """`is_finished`: nobody will ask for the results again, the program is over."""
+        """`is_finished`: the program has ended, so nobody will request the results again."""
         if self._store is not None:
             if is_finished:
                 self._store.leave_note(dump_note(self._ended))
@@ -260,11 +265,11 @@ class Recovery:
 
 
 def _job_name(pointers: Sequence[str]) -> str:
-    """As the newest checkpoint that can be read says; empty where none can."""
+    """The job's name in the newest readable checkpoint; empty if none can be read."""
     for directory in pointers:
         try:
             return load_manifest(directory).job_name
-        except CheckpointError:  # told when it is needed
+        except CheckpointError:  # reported when it is needed
             continue
     return ""
 

@@ -1,7 +1,8 @@
-"""What a JobManager that ends in good order leaves for programs that wait for its HA directory: how its jobs ended.
+"""A note about how its jobs ended, which a JobManager that ends cleanly leaves for programs waiting for its HA
+directory.
 
-A program that stood by must not run again what has just ended (Flink: the job result store). Whoever starts the program
-later means a new run, and finds the note of a JobManager that it has not waited for.
+A waiting program must not run a job again that has just ended (Flink: the job result store). A program that is started
+later means a new run; it finds the note of a JobManager for which it has not waited, and ignores it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["EndedJob", "dump_note", "load_note"]
 
 @dataclass(frozen=True, slots=True)
 class EndedJob:
-    """The program's job of this `number`, from 0, and how it ended. `arguments`: of the program; None: not known."""
+    """The program's job of this `number`, from 0, and how it ended. `arguments`: the program's; None: not known."""
 
     number: int
     name: str
@@ -39,12 +40,12 @@ class EndedJob:
 
 
 def dump_note(jobs: Sequence[EndedJob]) -> bytes:
-    """For `load_note`."""
+    """The inverse of `load_note`."""
     return orjson.dumps([_fields(job) for job in jobs])
 
 
 def load_note(note: bytes) -> tuple[EndedJob, ...]:
-    """Empty for a note that is damaged or of another release: its jobs run again."""
+    """The jobs of a note; empty if it is damaged or of another release, in which case its jobs run again."""
     try:
         return tuple(_job(fields) for fields in orjson.loads(note))
     except (ValueError, TypeError, LookupError):

@@ -12,9 +12,9 @@ __all__ = ["resumption_text"]
 
 
 def resumption_text(admission: Admission, now_ms: int) -> str:
-    """`resumes from checkpoint 7 (/c/chk-7), 12 s old`; empty for a job that is new. Reads the checkpoint's metadata.
+    """`resumes from checkpoint 7 (/c/chk-7), 12 s old`; empty for a new job. Reads the checkpoint's metadata.
 
-    `now_ms`: wall clock, as the checkpoint's own time is.
+    `now_ms`: wall-clock time, like the checkpoint's own time.
     """
     if not admission.is_kept:
         return ""
@@ -23,8 +23,8 @@ def resumption_text(admission: Admission, now_ms: int) -> str:
     if before is None or now is None or before == now:
         return text
     return (
-        f"{text}. The program's arguments were {_quoted(before)} and are {_quoted(now)}: the job keeps the state that "
-        "it had, and the positions in its sources; for a new job, set another high-availability.cluster-id"
+        f"{text}. The program's arguments were {_quoted(before)} and are now {_quoted(now)}: the job keeps its "
+        "previous state and its positions in the sources; for a new job, set another high-availability.cluster-id"
     )
 
 
@@ -32,7 +32,7 @@ def _from_where(admission: Admission, now_ms: int) -> str:
     for directory in admission.pointers:
         try:
             manifest = load_manifest(directory)
-        except CheckpointError:  # told when the job leaves it out
+        except CheckpointError:  # reported when the job skips it
             continue
         age = _age(now_ms, manifest.timestamp_ms)
         return f"resumes from {manifest.kind} {manifest.checkpoint_id} ({directory}), {age}"
@@ -42,7 +42,7 @@ def _from_where(admission: Admission, now_ms: int) -> str:
 
 
 def _age(now_ms: int, then_ms: int) -> str:
-    """In the largest unit that counts at least two. 0 if the clock was set back."""
+    """The age in the largest unit of which there are at least two; 0 if the clock was set back."""
     seconds = max(now_ms - then_ms, 0) // 1000
     for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:

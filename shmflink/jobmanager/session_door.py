@@ -26,15 +26,15 @@ _NOT_OURS: Final = "the cluster belongs to the program that started it"
 
 
 def claim_name(name: str, folders: Sequence[str]) -> socket.socket:
-    """Holds the name among the clusters whose control sockets are in `folders`, until the socket closes or the process
-    ends.
+    """Reserves the name among the clusters whose control sockets are in `folders`, until the socket closes or the
+    process ends.
 
-    The socket's name is abstract: the kernel keeps it, and frees it with its owner. UsageError if another cluster has
-    it.
+    The socket's name is abstract: the kernel holds it and frees it with its owner. UsageError if another cluster has
+    the name.
     """
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     scope = os.pathsep.join((*folders, name))
-    digest = hashlib.sha256(scope.encode(errors="surrogateescape")).hexdigest()  # as long as a socket's name may be
+    digest = hashlib.sha256(scope.encode(errors="surrogateescape")).hexdigest()  # the longest name of a socket
     try:
         claim.bind(f"\0shmflink-session-{os.getuid()}-{digest[:32]}")
     except OSError as error:
@@ -49,7 +49,7 @@ def claim_name(name: str, folders: Sequence[str]) -> socket.socket:
 
 
 class SessionHost(Protocol):
-    """The JobManager behind the door; `jobmanager.JobManager` says what each does."""
+    """The interface of the JobManager, documented in `jobmanager.JobManager`."""
 
     def adopt(self, connection: AsyncConnection) -> ClientId: ...
 
@@ -63,7 +63,7 @@ class SessionHost(Protocol):
 
 
 class SessionDoor:
-    """A `control_socket.ClusterControl`. A cluster without a name belongs to a program: its door is closed."""
+    """A `control_socket.ClusterControl`. A cluster without a name belongs to a program and refuses others."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class SessionDoor:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is that of a session cluster."""
+        """Whether this is a session cluster."""
         return bool(self._name)
 
     def describe(self) -> ClusterDescription:
@@ -100,7 +100,7 @@ class SessionDoor:
         before = self._runs.slots_total
         self._host.grow(before + slots)
         if self._runs.slots_total == before:
-            return f"the cluster stays at {before} slots: its log says why"
+            return f"the cluster stays at {before} slots; its log says why"
         return ""
 
     def stop(self) -> str:

@@ -5,12 +5,12 @@
     offer ──▶ free ── the oldest request that they complete ──▶ allocated ── release ──▶ free
                 └─────────────────── lose ────────────────────────┘
 
-A TaskManager serves one job at a time: user code of one job that crashes, leaks or runs away harms no other job. So
-all slots of a TaskManager are allocated together, to one attempt of one job, which keeps them over its restarts.
+A TaskManager serves one job at a time, so that user code that crashes, leaks or never returns harms no other job.
+Therefore all slots of a TaskManager are allocated together, to one job, which keeps them across restarts.
 
-Requests are served in their order. Free slots are reserved for the first request until they complete it, so that a
-large job does not starve behind small ones. A job that restarts comes before those that have never run: it has state,
-and its other TaskManagers wait for it.
+Requests are served in order. Free slots are reserved for the first request until they suffice for it, so that small
+jobs cannot starve a large one. A restarting job precedes jobs that have never run: it has state, and its other
+TaskManagers are idle meanwhile.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SlotRequest:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Whose the slots of a TaskManager are, and since which attempt of the job."""
+    """The job that holds a TaskManager's slots, and since which attempt."""
 
     job_id: JobId
     attempt: int
@@ -46,21 +46,21 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Grant(Generic[_TaskManager]):
-    """A request that is served: from now on the slots of these TaskManagers are the job's."""
+    """A served request: the slots of these TaskManagers now belong to the job."""
 
     request: SlotRequest
     taskmanagers: tuple[_TaskManager, ...]
 
 
 class SlotPool(Generic[_TaskManager]):
-    """Of one cluster. TaskManagers are known by an id that is hashable and never used twice."""
+    """The slots of one cluster. TaskManagers are identified by a hashable id that is never reused."""
 
     def __init__(self, slots_per_taskmanager: int) -> None:
         self.slots_per_taskmanager = slots_per_taskmanager
-        self._offered: dict[_TaskManager, Allocation | None] = {}  # in the order of their offers; None: free
+        self._offered: dict[_TaskManager, Allocation | None] = {}  # in the order of their offers; None means free
         self._waiting: list[SlotRequest] = []
 
-    # --- what others may know ---
+    # --- queries ---
 
     @property
     def free(self) -> int:
@@ -69,29 +69,31 @@ class SlotPool(Generic[_TaskManager]):
 
     @property
     def waiting(self) -> Sequence[SlotRequest]:
-        """In the order in which they will be served."""
+        """Waiting requests, in the order in which they will be served."""
         return tuple(self._waiting)
 
     def allocation(self, taskmanager: _TaskManager) -> Allocation | None:
-        """None where its slots are free or not in the pool."""
+        """The holder of a TaskManager's slots; None if they are free or not in the pool."""
         return self._offered.get(taskmanager)
 
     def slots_of(self, job_id: JobId) -> int:
-        """How many slots the job holds."""
+        """The number of slots that the job holds."""
         return len(self._held_by(job_id)) * self.slots_per_taskmanager
 
     def request_of(self, job_id: JobId) -> SlotRequest | None:
-        """What the job waits for."""
+        """The job's waiting request."""
         return next((request for request in self._waiting if request.job_id == job_id), None)
 
     # --- TaskManagers ---
 
     def offer(self, taskmanager: _TaskManager) -> None:
-        """Its slots are free. Offering it again changes nothing."""
+        """Adds a TaskManager with free slots. Offering it again has no effect."""
         self._offered.setdefault(taskmanager, None)
 
     def lose(self, taskmanager: _TaskManager) -> JobId | None:
-        """It is gone; the job that held its slots. Where that job waits for slots, it needs these in addition."""
+        """Removes a TaskManager that is gone; returns the job that held its slots. If that job waits for slots, it now
+        needs these as well.
+        """
         allocation = self._offered.pop(taskmanager, None)
         if allocation is None:
             return None
@@ -106,7 +108,7 @@ class SlotPool(Generic[_TaskManager]):
     # --- jobs ---
 
     def request(self, request: SlotRequest) -> None:
-        """Queues it. A job has one request at a time: another one takes the place of the first."""
+        """Queues a request. A job has one request at a time: a second one replaces the first."""
         for index, before in enumerate(self._waiting):
             if before.job_id == request.job_id:
                 self._waiting[index] = request
@@ -117,7 +119,7 @@ class SlotPool(Generic[_TaskManager]):
         self._waiting.insert(place, request)
 
     def grants(self) -> list[Grant[_TaskManager]]:
-        """Allocates what the free slots suffice for, oldest request first, up to the first that has to wait."""
+        """Serves requests in order while the free slots suffice, up to the first that must wait."""
         granted = []
         while self._waiting:
             request = self._waiting[0]
@@ -132,14 +134,14 @@ class SlotPool(Generic[_TaskManager]):
         return granted
 
     def release(self, job_id: JobId) -> tuple[_TaskManager, ...]:
-        """The job is over: it waits for nothing, and its slots are free. The TaskManagers that it held."""
+        """Frees the slots of a job that has ended and removes its request; returns the TaskManagers that it held."""
         held = self._held_by(job_id)
         self._offered.update(dict.fromkeys(held))
         self._waiting = [request for request in self._waiting if request.job_id != job_id]
         return held
 
     def stop(self) -> None:
-        """The cluster ends: nobody gets slots any longer."""
+        """Called when the cluster ends: no request is served any longer."""
         self._waiting = []
 
     def _held_by(self, job_id: JobId) -> tuple[_TaskManager, ...]:

@@ -1,4 +1,4 @@
-"""Why a job waits for slots, in words. Pure."""
+"""Describes why a job waits for slots. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _SHOWN_MAX: Final = 5
 
 
 def waiting_text(name: str, needed: int, total: int, holders: Sequence[tuple[str, str, int]], ahead: int) -> str:
-    """For a person who wonders why nothing happens. `holders`: name, id and slots of each job that holds some; `ahead`:
-    how many jobs wait that come before this one.
+    """A message for people. `holders`: name, id and slots of each job that holds slots; `ahead`: the number of jobs
+    that will be served before this one.
     """
     held = sum(slots for _, _, slots in holders)
     text = f"Job '{name}' waits for {_counted(needed, 'slot')}: {max(total - held, 0)} of {total} are free"

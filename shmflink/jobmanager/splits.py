@@ -31,7 +31,7 @@ def failure_of(error: BaseException, operator: str = "") -> Failure:
 
 @dataclass(frozen=True, slots=True)
 class _WithReturned:
-    """An enumerator's state while splits wait for a reader that had them before."""
+    """An enumerator's state together with splits that wait for a reader that had them before."""
 
     state: Any
     returned: tuple[Split, ...]
@@ -40,35 +40,35 @@ class _WithReturned:
 class SplitServer:
     """Answers split requests of one attempt, and takes part in its checkpoints.
 
-    A checkpoint holds each split exactly once: `snapshot` comes before the trigger is sent, so what was handed out
-    before it is in its reader's snapshot, and what is handed out after it still waits in the enumerator's.
+    A checkpoint contains each split exactly once. `snapshot` is taken before the trigger is sent: a split assigned
+    before it is in its reader's snapshot, a split assigned after it is still in the enumerator's.
     """
 
     def __init__(self, enumerators: Mapping[int, SplitEnumerator]) -> None:
         self._enumerators = enumerators
         self._assignments = SplitAssignments()
         self._in_hand: dict[SubtaskId, int] = {}  # bytes or rows of the split that each reader has
-        self._returned: dict[SubtaskId, deque[Split]] = {}  # for a reader that began again: it had them before
+        self._returned: dict[SubtaskId, deque[Split]] = {}  # for a reader that was restarted: it had them before
 
     @staticmethod
     def of(graph: JobGraph, restored: Mapping[int, bytes] | Mapping[str, bytes] | None = None) -> SplitServer:
         """Builds the enumerators; exceptions of the sources propagate. Their modules are found on `python_path`.
 
-        `restored` is what `snapshot` gave, by vertex or by the id of the source's operator; sources that are not in it
-        start from their beginning.
+        `restored`: results of `snapshot`, by vertex or by the id of the source's operator; sources that it lacks start
+        from their beginning.
         """
         sys.path += [path for path in graph.python_path if path not in sys.path]
         if graph.working_directory:
-            os.chdir(graph.working_directory)  # relative paths mean the user's folder
+            os.chdir(graph.working_directory)  # relative paths refer to the user's folder
         states = {str(key): state for key, state in (restored or {}).items()}
         sources = [vertex for vertex in graph.vertices if vertex.is_source]
         with refused_exits():
             return SplitServer({vertex.index: _enumerator(vertex, states) for vertex in sources})
 
     def answer(self, epoch: int, subtask: SubtaskId) -> AssignSplit | None:
-        """The next split for a reader, or that there is none ever; None when there is none now: ask again.
+        """The next split for a reader, or that there will be none; None if there is none now: ask again later.
 
-        Whatever the enumerator raises comes out.
+        Exceptions of the enumerator propagate.
         """
         returned = self._returned.get(subtask)
         if returned:
@@ -99,29 +99,29 @@ class SplitServer:
         return states
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:
-        """The oldest one that could be restored is this. What was handed out before it is in its readers' snapshots:
-        `reset` need not give it back any more.
+        """This is now the oldest checkpoint that could be restored. Splits assigned before it are in the readers'
+        snapshots, so `reset` need no longer return them.
         """
         self._assignments.checkpoint_completed(checkpoint_id)
 
     def reset(self, subtask: SubtaskId, checkpoint_id: int | None) -> None:
-        """A reader begins again from a checkpoint (None: from nothing) while the source's others go on.
+        """A reader restarts from a checkpoint (None: from the beginning) while the source's other readers continue.
 
-        What it was handed out since is handed out again, to the same reader: event time of the others may be beyond
-        what is in it. Splits are remembered for this from the first checkpoint on, or, before one, where
-        `remember_assignments` was called at the start.
+        Splits that it received since are assigned to the same reader again: the event time of other readers may already
+        be beyond their content. Splits are remembered for this from the first checkpoint on, or from the start if
+        `remember_assignments` was called.
         """
         self._in_hand.pop(subtask, None)
         splits = self._assignments.take(subtask, checkpoint_id)
         self._returned.setdefault(subtask, deque()).extendleft(reversed(splits))
 
     def remember_assignments(self) -> None:
-        """From the start on, for jobs with checkpoints whose regions fail over alone. Else nothing is kept, because
-        nothing would ever be forgotten."""
+        """Remembers splits from the start on: for jobs with checkpoints whose regions fail over separately. In other
+        jobs nothing is remembered, because nothing would ever be forgotten."""
         self._assignments.is_on = True
 
     def add_splits_back(self, vertex: int, splits: Sequence[Split]) -> None:
-        """Returns splits that nobody reads any longer, to be assigned again."""
+        """Returns splits of a lost reader to the enumerator, which assigns them again."""
         with refused_exits():
             self._enumerators[vertex].add_splits_back(splits)
 
@@ -132,7 +132,9 @@ class SplitServer:
                 enumerator.close()
 
     def progress(self) -> tuple[SourceProgress, ...]:
-        """What is read of the sources that know their end. A split counts when its reader asks for the next one."""
+        """Progress of the sources that know their total. A split counts as read when its reader requests the next
+        one.
+        """
         with refused_exits():
             known = [(vertex, enumerator.progress) for vertex, enumerator in self._enumerators.items()]
         return tuple(
@@ -142,7 +144,7 @@ class SplitServer:
         )
 
     def _unread_of(self, vertex: int) -> int:
-        """Bytes or rows that were handed out and are not read."""
+        """Bytes or rows that were assigned and are not read yet."""
         in_hand = sum(amount for subtask, amount in self._in_hand.items() if subtask.vertex == vertex)
         return in_hand + sum(split.size for split in self._returned_of(vertex))
 
@@ -174,7 +176,7 @@ def _enumerator(vertex: JobVertex, states: Mapping[str, bytes]) -> SplitEnumerat
         raise StateMismatchError(
             f"the source '{head.name}' ({head.uid or head.operator_id}), a {source.state_kind}, cannot resume from the "
             f"state in the checkpoint, a {type(before).__name__}: {type(error).__name__}: {error}. Another kind of "
-            "source may have written it: bring that one back, or give this source another uid and leave the state out "
+            "source may have written it: use that one again, or give this source another uid and drop the state "
             "(--allow-non-restored-state)"
         ) from error
     if returned:

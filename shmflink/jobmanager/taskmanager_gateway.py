@@ -1,5 +1,5 @@
-"""How a job reaches one of its TaskManagers, wherever that runs: by messages. Descriptors never leave the TaskManager's
-host: its supervisor keeps those of attempts' memory and passes them on to other TaskManagers.
+"""How a job reaches one of its TaskManagers, on any host: by messages. Descriptors never leave the TaskManager's host:
+its supervisor holds those of attempts' memory and passes them on to other TaskManagers.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ class TaskManagerGateway(Protocol):
 
     @property
     def is_lost(self) -> bool:
-        """The process is gone; sending to it has no effect."""
+        """Whether the process is gone; then sending has no effect."""
         ...
 
     def send(self, message: object) -> None: ...
 
     def connect_peers(self, epoch: int, peers: Mapping[int, TaskManagerId]) -> None:
-        """Passes on the memory that other TaskManagers have prepared for the attempt. `peers`: by their numbers in the
-        attempt. They have answered AttemptPrepared without a failure.
+        """Sends the memory that other TaskManagers have prepared for the attempt. `peers`: those TaskManagers by their
+        numbers in the attempt. All of them must have answered AttemptPrepared without a failure.
         """
         ...
 
     def release_memory(self, epoch: int) -> None:
-        """Everybody who needs the memory that this TaskManager has prepared for the attempt has it: the host closes its
-        own descriptors. Idempotent.
+        """Called when all receivers have the memory that this TaskManager has prepared for the attempt: the host closes
+        its own descriptors. Idempotent.
         """
         ...
 
@@ -43,9 +43,9 @@ class TaskManagerGateway(Protocol):
         ...
 
     def task_counters(self, block: int) -> TaskCounters:
-        """Of the task whose counters are in this block, without asking the TaskManager."""
+        """Counters of the task with this block, without a message to the TaskManager."""
         ...
 
     def operator_counters(self, block: int) -> OperatorCounters:
-        """Of the operator whose counters are in this block."""
+        """Counters of the operator with this block."""
         ...

@@ -42,21 +42,21 @@ from shmflink.rpc.wire import FDS_MAX, Received
 __all__ = ["TaskManager", "TaskManagerEvents", "TaskManagers"]
 
 _LOG: Final = logging.getLogger(__name__)
-_START_MS: Final = 10_000  # from its fork to its word that it is ready, which takes 20 ms on an idle machine
-_STARTS_MAX: Final = 5  # of TaskManagers that end before they are ready, in a row: the next ones would, too
+_START_MS: Final = 10_000  # limit from its fork until it reports that it is ready, which takes 20 ms on an idle machine
+_STARTS_MAX: Final = 5  # limit of TaskManagers in a row that end before they are ready: further ones would end, too
 _PEERS_PER_MESSAGE: Final = FDS_MAX // 2
-_EXIT_REPORT_S: Final = 1.0  # from the pidfd's event to the fork server's report with the exit status
+_EXIT_REPORT_S: Final = 1.0  # limit from the pidfd's event to the fork server's report with the exit status
 
 
 class TaskManagerEvents(Protocol):
-    """Hears of TaskManagers. The event loop makes all calls."""
+    """The listener of TaskManagers. The event loop makes all calls."""
 
     def taskmanager_ready(self, taskmanager: TaskManager) -> None: ...
 
     def taskmanager_message(self, taskmanager: TaskManager, message: Any) -> None: ...
 
     def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
-        """It is replaced already."""
+        """A TaskManager was lost; its replacement has already been requested."""
         ...
 
     def taskmanager_failed_to_start(self, failure: Failure) -> None:
@@ -76,25 +76,27 @@ class TaskManager:
     page: Any = None
     is_lost: bool = False
     why_killed: str = ""
-    failure_kind: str = ""  # the error class, where it said so itself
+    failure_kind: str = ""  # the error class, if it reported one itself
     forked_ns: int = 0
     life: int = 0
 
     @property
     def id(self) -> TaskManagerId:
-        """As job machines know it."""
+        """Its id for job machines."""
         return TaskManagerId(LOCAL_HOST, self.index, self.life)
 
     @property
     def is_ready(self) -> bool:
-        """It said so, and the fork server told its pidfd: the two come over different sockets, in any order."""
+        """Whether it has reported that it is ready and the fork server has sent its pidfd; the two arrive over
+        different sockets, in any order.
+        """
         return self.page is not None and self.pidfd >= 0 and not self.is_lost
 
     def send(self, message: object) -> None:
         self.connection.send(message)
 
     def connect_peers(self, epoch: int, peers: Mapping[int, TaskManagerId]) -> None:
-        """With two descriptors of each: its region and its arena."""
+        """Sends memory, with two descriptors per peer: its ring memory and its arena."""
         numbers = sorted(peers)
         for first in range(0, len(numbers), _PEERS_PER_MESSAGE):
             some = tuple(numbers[first : first + _PEERS_PER_MESSAGE])
@@ -117,7 +119,7 @@ class TaskManager:
             try:
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
             except ProcessLookupError:
-                return  # gone already; its exit is on the way to us
+                return  # it has already ended; the report of its exit will arrive
 
 
 class TaskManagers:
@@ -133,7 +135,7 @@ class TaskManagers:
         clock: Clock,
         events: TaskManagerEvents,
     ) -> None:
-        """Forks them. ResourceError where this process may not open as many descriptors as they need."""
+        """Forks the TaskManagers. ResourceError if this process may not open as many descriptors as they need."""
         self._configuration = configuration
         self.slots_per_taskmanager = SLOTS_PER_TASKMANAGER.read(configuration)
         self.interval_ms = HEARTBEAT_INTERVAL.read(configuration)
@@ -143,7 +145,7 @@ class TaskManagers:
         self.is_sharing_cpus = cpus.are_shared
         self._cpus = list(cpus.pinned)
         self._spin_ns = cpus.spin_ns
-        self._claims = cpus.claims  # as long as the TaskManagers run
+        self._claims = cpus.claims  # held as long as the TaskManagers run
         self._memory = HostMemory()
         self._fork_server = fork_server
         self._loop = loop
@@ -158,7 +160,7 @@ class TaskManagers:
         loop.call_later(self.interval_ms / 1000, self._look)
 
     def grow(self, slots: int) -> None:
-        """Starts the missing TaskManagers, unpinned. Those that are pinned stay where they are."""
+        """Starts the missing TaskManagers, unpinned. Pinned ones keep their CPUs."""
         count = taskmanager_count(slots, self._configuration)
         check_descriptors(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.is_sharing_cpus |= slots > len(usable_cpus())
@@ -187,7 +189,7 @@ class TaskManagers:
     # --- what the fork server reports ---
 
     def forked(self, message: TaskManagerForked, pidfd: int) -> None:
-        """The process exists; from here on its end cannot be missed."""
+        """The process exists; from now on its end cannot be missed."""
         taskmanager = self.all[message.index]
         taskmanager.pid = message.pid
         taskmanager.pidfd = pidfd
@@ -223,7 +225,7 @@ class TaskManagers:
             return
         if taskmanager.page is None:
             self._failed_starts += 1
-            if self._failed_starts >= _STARTS_MAX:  # one that cannot even start would be forked for ever
+            if self._failed_starts >= _STARTS_MAX:  # otherwise a TaskManager that cannot start would be forked forever
                 text = f"{_STARTS_MAX} TaskManagers in a row ended before they were ready; the last: {failure.message}"
                 self._events.taskmanager_failed_to_start(Failure(taskmanager.failure_kind or failure.kind, text))
                 return
@@ -235,7 +237,7 @@ class TaskManagers:
             return
         self._events.taskmanager_lost(taskmanager, failure)
 
-    # --- what TaskManagers say ---
+    # --- messages of TaskManagers ---
 
     def _message(self, taskmanager: TaskManager, received: Received) -> None:
         match received.message:
@@ -258,9 +260,9 @@ class TaskManagers:
     # --- heartbeats ---
 
     def _look(self) -> None:
-        """Kills those whose native heartbeat is too old: they are stopped, or the machine starves them.
+        """Kills TaskManagers whose native heartbeat is too old: they are stopped, or the machine starves them.
 
-        When we ourselves were stopped (suspend, SIGSTOP of everything), they get time to beat again first.
+        If we were stopped ourselves (suspend, SIGSTOP of all processes), they first get time to beat again.
         """
         now = self._clock.monotonic_ns()
         was_late = now - self._last_look_ns > 3 * self.interval_ms * 1_000_000
@@ -282,7 +284,7 @@ class TaskManagers:
             self._loop.call_later(self.interval_ms / 1000, self._look)
 
     def _look_at_start(self, taskmanager: TaskManager, now: int) -> None:
-        """Before it is ready it has no heartbeat that we can see."""
+        """Kills a TaskManager that is not ready in time; until it is ready, we cannot see its heartbeat."""
         age_ms = (now - taskmanager.forked_ns) // 1_000_000
         if taskmanager.pidfd >= 0 and not taskmanager.is_lost and age_ms > max(_START_MS, self.timeout_ms):
             taskmanager.kill(
@@ -299,7 +301,7 @@ class TaskManagers:
             taskmanager.send(Shutdown())
 
     def kill_groups(self) -> None:
-        """The fork server is gone, and with it who would end what user code started."""
+        """The fork server is gone, so nobody else would kill the processes that user code started."""
         for taskmanager in self.all:
             if taskmanager.pid and not taskmanager.is_lost:
                 kill_group(taskmanager.pid)
@@ -311,4 +313,4 @@ class TaskManagers:
 
 
 def _ignore_end(_reason: str) -> None:
-    """The end of a connection says less than the end of the process, which follows."""
+    """Ignores the end of a connection: the end of the process, which follows, tells more."""

@@ -1,4 +1,4 @@
-"""An enumerator that ends the process fails its job: the JobManager's process is not its own to end."""
+"""Makes an enumerator that tries to end the process fail its job instead."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["refused_exits"]
 
 @contextlib.contextmanager
 def refused_exits() -> Iterator[None]:
-    """Around a call of an enumerator, in its thread: `sys.exit` and `os._exit` raise UserFunctionError instead.
+    """Wraps a call of an enumerator, in its thread: `sys.exit` and `os._exit` raise UserFunctionError instead.
 
-    What ends the process from another thread or from native code still ends it; the client then says that it is lost.
+    Another thread or native code can still end the process; the client then reports that the JobManager is lost.
     """
     exit_process, caller, pid = os._exit, threading.get_ident(), os.getpid()
 
@@ -36,4 +36,4 @@ def refused_exits() -> Iterator[None]:
 
 
 def _text(call: str) -> str:
-    return f"the source's enumerator called {call}; it says that there is nothing more to read by `is_exhausted`"
+    return f"the source's enumerator called {call}; to report that there is nothing more to read, use `is_exhausted`"

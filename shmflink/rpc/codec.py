@@ -87,7 +87,7 @@ def _to_tree(value: Any, blobs: list[bytes], seen: dict[int, int]) -> Any:
 
 
 def decode(text: bytes, blobs: Sequence[bytes]) -> object:
-    """The message; RpcError if `encode` cannot have made the bytes."""
+    """The message; RpcError if the bytes cannot come from `encode`."""
     try:
         return _from_tree(orjson.loads(text), blobs)
     except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:

@@ -114,7 +114,7 @@ class DescribeCluster:
 
 @dataclass(frozen=True, slots=True)
 class AddSlots:
-    """A session cluster should have so many more slots: its host starts TaskManagers for them."""
+    """Adds this many slots to a session cluster: its host starts TaskManagers for them."""
 
     slots: int
 
@@ -137,7 +137,7 @@ class JobList:
 
 @dataclass(frozen=True, slots=True)
 class SavepointCompleted:
-    """`path`: the savepoint's folder. `job_state`: of the job afterwards; FINISHED after StopJob."""
+    """`path`: the savepoint's folder. `job_state`: the job's state afterwards; FINISHED after StopJob."""
 
     job_id: JobId
     path: str

@@ -1,4 +1,4 @@
-"""What a JobManager process receives first, on the connection to its client: it has been starting before that is known.
+"""The first data that a JobManager process receives from its client: unknown when the process was started in advance.
 
 ::
 
@@ -29,13 +29,13 @@ class LaunchSettings:
 
 
 def send_launch(connection: socket.socket, settings: LaunchSettings) -> None:
-    """Sends copies of the descriptors. OSError where the process is gone."""
+    """Sends copies of the descriptors. OSError if the process is gone."""
     address = settings.log_address.encode("ascii")
     socket.send_fds(connection, [bytes([len(address)]) + address], settings.streams)
 
 
 def receive_launch(connection: socket.socket) -> LaunchSettings | None:
-    """Waits for them; None where the client ended without."""
+    """Waits for the data; None if the client ended without sending it."""
     length, fds, _, _ = socket.recv_fds(connection, 1, _STREAMS, socket.MSG_CMSG_CLOEXEC)
     if not length:
         return None

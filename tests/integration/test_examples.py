@@ -123,7 +123,7 @@ def test_clean_csv_of_its_own_orders(way: list[str]) -> None:
     assert run(way, "clean_csv.py") == [
         "2640 clean rows",
         "60 bad rows",
-        "orders-0.csv line 19: '17,JP,7,cheap': column 'price': `cheap` is no double",
+        "orders-0.csv line 19: '17,JP,7,cheap': column 'price': `cheap` is not a valid double",
         "orders-0.csv line 73: '71': 1 fields where 4 were expected",
     ]
 

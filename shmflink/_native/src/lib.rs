@@ -9,14 +9,14 @@
 //! aggregate/  grouped aggregation: states, partial and final results
 //! joins/      rows of two sides by equal keys
 //! windows/    aggregates by key and window: panes, sliding windows, sessions
-//! parquet_files/ the usual Parquet files -> columns
+//! parquet_files/ common Parquet files -> columns
 //! text/       columns -> lines of CSV and JSON
-//! state.rs    keyed state, one value for each key
+//! state.rs    keyed state, one value per key
 //! functions/  kernels of expressions: strings, dates as text, digests, URLs, JSON
 //! ```
-//! `transport` uses no other module; `exchange` uses `transport`; `keyed` uses the key hash of `exchange`; `aggregate` and
-//! `joins` use `keyed`; `windows` uses `keyed` and `aggregate`; their errors are in `error.rs`; `functions` uses the JSON
-//! values of `text`; `parquet_files`, `parse`, `rows`, `state` and `text` use no other module.
+//! `transport` uses no other module; `exchange` uses `transport`; `keyed` uses the key hash of `exchange`; `aggregate`
+//! and `joins` use `keyed`; `windows` uses `keyed` and `aggregate`; their errors are in `error.rs`; `functions` uses
+//! the JSON values of `text`; `parquet_files`, `parse`, `rows`, `state` and `text` use no other module.
 
 pub mod aggregate;
 pub mod error;

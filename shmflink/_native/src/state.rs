@@ -1,4 +1,4 @@
-//! Keyed state as functions use it, where a record costs less than the Python around it.
+//! Keyed state for functions, fast enough that the surrounding Python code dominates the cost per record.
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -7,8 +7,8 @@ use pyo3::types::{PyDict, PyFrozenSet, PyTuple, PyType};
 
 /// The value of the current key in a `StateTable`, read and written by value (`core/isolation.py`).
 ///
-/// It holds the GIL and calls Python only where a key's hash does, where a value can be changed in place, and for layers
-/// below the live one.
+/// It holds the GIL. It runs Python code only for a key's hash, for values that can be modified in place, and for
+/// layers below the live one.
 #[pyclass(frozen, subclass, module = "shmflink._core")]
 pub struct ValueCell {
     table: Py<PyAny>,
@@ -88,7 +88,7 @@ impl ValueCell {
         self.current.bind(py).getattr(intern!(py, "entry"))
     }
 
-    /// Asked for each time: a freeze begins a new one.
+    /// Read each time, because a freeze begins a new live layer.
     fn live<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         Ok(self.table.bind(py).getattr(intern!(py, "live"))?.cast_into()?)
     }

@@ -58,7 +58,7 @@ class Captures:
 
 
 def current_captures() -> Captures | None:
-    """Those of the innermost `shared_captures()`."""
+    """The captures of the innermost `shared_captures()`."""
     return _CURRENT.get()
 
 

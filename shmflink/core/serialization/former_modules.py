@@ -1,4 +1,6 @@
-"""Modules that older releases had under other names: savepoints, and the pickles in them, name classes by path."""
+"""Modules that older releases had under other names: savepoints, and pickles in them, refer to classes by module
+path.
+"""
 
 from __future__ import annotations
 
@@ -22,5 +24,5 @@ FORMER_MODULES: Final[Mapping[str, str]] = {
 
 
 def present_module(name: str) -> str:
-    """The module that an older release called `name`; `name` itself where it has not moved."""
+    """The current name of the module that an older release called `name`; `name` itself if it has not moved."""
     return FORMER_MODULES.get(name, name)

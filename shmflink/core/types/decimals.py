@@ -15,12 +15,12 @@ _DIGITS_MAX: Final = 38  # in 128 bits
 _WIDE_DIGITS_MAX: Final = 76
 _ROUNDED_DIGITS_MAX: Final = (
     _WIDE_DIGITS_MAX - 3
-)  # one for a carry, one for places before the point, one for a difference
+)  # one digit for a carry, one for places before the point, one for a difference
 _EXACT: Final = decimal.Context(prec=160, rounding=decimal.ROUND_HALF_UP)
 
 
 def rounded(values: pa.Array | pa.Scalar, places: int) -> pa.Array | pa.Scalar:
-    """A decimal array or scalar with this many places, half away from zero, in a type with room for what comes out.
+    """Rounds a decimal array or scalar to this many places, half away from zero, in a type with room for the result.
 
     `places` may be negative, down to one place more than the type has digits before the point.
     """
@@ -39,10 +39,10 @@ def rounded(values: pa.Array | pa.Scalar, places: int) -> pa.Array | pa.Scalar:
 
 
 def with_room(values: pa.Array | pa.Scalar, places: int = 0) -> pa.Array | pa.Scalar:
-    """Decimals in a type that has one digit more, and digits for these places before the point.
+    """Decimals in a type with one digit more, and with digits for these places before the point.
 
-    Arrow (26.0) rounds inside of the type: where a digit is missing for 9.99 to become 10.0, it fails if that is the
-    last value, and makes any other 0.
+    Arrow (26.0) rounds within the type. If a digit is missing for 9.99 to become 10.0, it fails if that is the last
+    value, and otherwise returns 0.
     """
     digits = max(values.type.precision, values.type.scale - places) + 1
     wider = pa.decimal128 if digits <= _DIGITS_MAX else pa.decimal256
@@ -50,14 +50,16 @@ def with_room(values: pa.Array | pa.Scalar, places: int = 0) -> pa.Array | pa.Sc
 
 
 def _is_far(values: Any, result: Any, places: int) -> Any:
-    """Where a number is not the nearest: in 256 bits Arrow (26.0) cuts some that have only nines, and says nothing."""
+    """Where a result is not the nearest number: in 256 bits, Arrow (26.0) silently truncates some numbers of only
+    nines.
+    """
     half = decimal.Decimal(5).scaleb(-places - 1)
     bound = pa.scalar(half, pa.decimal256(_WIDE_DIGITS_MAX, max(values.type.scale, 0)))
     return pc.greater(pc.abs(pc.subtract(values, result)), bound)
 
 
 def _one_by_one(values: Any, places: int) -> Any:
-    """In Python: numbers with more digits than Arrow rounds."""
+    """Rounds in Python: for numbers with more digits than Arrow can round."""
     unit = decimal.Decimal(1).scaleb(-places)
     numbers = [values.as_py()] if isinstance(values, pa.Scalar) else values.to_pylist()
     exact = [None if number is None else number.quantize(unit, context=_EXACT) for number in numbers]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 __all__ = ["ACC", "IN", "IN2", "KEY", "OUT", "W2", "K", "T", "TakesTypeParameters", "V", "W"]
 
-if TYPE_CHECKING:  # with defaults, so that nobody must give them; Python has these from 3.13 on
+if TYPE_CHECKING:  # with defaults, so that users may omit them; Python has such defaults from 3.13 on
     from typing_extensions import TypeVar
 
     T = TypeVar("T", default=Any)

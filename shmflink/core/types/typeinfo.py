@@ -79,7 +79,7 @@ class TypeInformation:
         return self.conform(obj)
 
     def from_internal_type(self, obj: T) -> T:
-        """The value as the user sees it, which is the internal form too."""
+        """The value as the user sees it, which is also the internal form."""
         return obj
 
     def __eq__(self, other: object) -> bool:
@@ -190,7 +190,7 @@ class BasicTypeInfo(TypeInformation):
 
 
 class InstantTypeInfo(BasicTypeInfo):
-    """A point in time of the years 1 to 9999, to the microsecond; others are an error."""
+    """A point in time in the years 1 to 9999, with microseconds; others are an error."""
 
 
 class SqlTimeTypeInfo(TypeInformation):
@@ -400,7 +400,7 @@ class ColumnsTypeInfo(TypeInformation):
     """Columns of these Arrow types; as records they are `Row`s by field name. Equal by schema. *shmflink only.*
 
     `schema` has only names and plain types (`core.plain_columns`; dictionaries stay): every column may hold nulls, and
-    there is no metadata. `annotations` has what the given schema says beside.
+    there is no metadata. `annotations` has the metadata of the given schema.
 
     Raises:
         TypeMismatchError: a name occurs twice.
@@ -427,7 +427,7 @@ class ColumnsTypeInfo(TypeInformation):
 
     @property
     def annotations(self) -> pa.Schema:
-        """The annotated schema (`core.schema_metadata`) of what was declared; it does not travel with the type."""
+        """The annotated schema (`core.schema_metadata`) of the declaration; it is not sent with the type."""
         return annotated(self._given)
 
     @property

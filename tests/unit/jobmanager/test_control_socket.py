@@ -235,7 +235,7 @@ def test_stop_is_answered_when_the_job_is_over_with_its_savepoint(served):
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        ("/s/1", r"the savepoint /s/1 is complete, but the job did not finish behind it; it is FAILED: No space"),
+        ("/s/1", r"the savepoint /s/1 is complete, but the job did not finish afterwards; it is FAILED: No space"),
         (None, r"the job was FAILED before its savepoint was complete: No space"),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_checkpoint_is_answered_with_its_number(served):
     [
         (JobId("c" * 32), JobState.RUNNING, "has no job cccc"),
         (A, JobState.FAILING, r"'alpha'\) is FAILING: its state can only be saved while it is RUNNING"),
-        (A, JobState.CANCELED, r"'alpha'\) is over: CANCELED"),
+        (A, JobState.CANCELED, r"'alpha'\) has ended: CANCELED"),
     ],
 )
 def test_requests_that_cannot_be_served_are_refused_without_asking(served, job_id, state, message):
@@ -451,6 +451,6 @@ def test_what_programs_say_reaches_the_cluster_and_so_does_their_end(served):
 
 def test_the_cluster_of_a_program_takes_no_jobs_of_others(served):
     served.cluster.is_open = False
-    with pytest.raises(RequestFailedError, match="the cluster belongs to another program: it takes no jobs"):
+    with pytest.raises(RequestFailedError, match="the cluster belongs to another program and accepts no jobs"):
         served.ask(CancelJob(A))
     assert served.cluster.said_by == []

@@ -9,7 +9,7 @@ from shmflink.rpc.last_words import EXIT_FAILED
 
 
 def test_by_signal():
-    assert describe_exit(signal.SIGKILL).startswith("was killed by signal 9 (SIGKILL); if no person did it")
+    assert describe_exit(signal.SIGKILL).startswith("was killed by signal 9 (SIGKILL); unless somebody killed it")
     assert "native library that the job uses crashed" in describe_exit(signal.SIGSEGV)
     assert describe_exit(signal.SIGTERM) == "was killed by signal 15 (SIGTERM)"
     assert "out of memory" in describe_exit(signal.SIGKILL, oom_killed=True)

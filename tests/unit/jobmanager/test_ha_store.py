@@ -269,7 +269,7 @@ def test_a_newer_format_is_refused_naming_both_versions(store):
     """[C19]"""
     with open(f"{store.folder}/checkpoints/{A}", "wb") as file:
         file.write(b"shmflink checkpoint version 2 length 0 crc32 00000000\n")
-    with pytest.raises(ResourceError, match="has version 2 of the format, this shmflink knows 1"):
+    with pytest.raises(ResourceError, match="has version 2 of the format, but this shmflink supports 1"):
         store.checkpoints(A)
 
 

@@ -57,7 +57,7 @@ def test_a_job_without_a_checkpoint_starts_from_the_beginning():
 
 def test_other_arguments_of_the_program_are_shown(checkpoint):
     text = resumption_text(kept(checkpoint, before=("--input", "a b"), now=()), 0)
-    assert ". The program's arguments were `--input 'a b'` and are none: the job keeps the state" in text
+    assert ". The program's arguments were `--input 'a b'` and are now none: the job keeps its previous state" in text
     assert "high-availability.cluster-id" in text
     for before, now in [(("x",), ("x",)), (None, ("x",)), (("x",), None)]:
         assert "program's" not in resumption_text(kept(checkpoint, before=before, now=now), 0)

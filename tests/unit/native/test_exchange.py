@@ -347,7 +347,7 @@ def test_targets_are_checked() -> None:
 
 
 def test_wrong_arguments_are_told() -> None:
-    with pytest.raises(TypeMismatchError, match="no partitioner"):
+    with pytest.raises(TypeMismatchError, match="unknown partitioner"):
         Pair(strategy="SIDEWAYS")
     with pytest.raises(TypeMismatchError, match="no key column __key among the columns a"):
         Pair(strategy="HASH").partition.write(numbers())
@@ -360,7 +360,7 @@ def test_wrong_arguments_are_told() -> None:
 
 def test_types_that_cannot_travel_are_told() -> None:
     union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
-    with pytest.raises(TypeMismatchError, match=r"cannot travel.*Parquet"):
+    with pytest.raises(TypeMismatchError, match=r"cannot be sent.*Parquet"):
         Pair().partition.write(pa.record_batch({"a": union}))
 
 

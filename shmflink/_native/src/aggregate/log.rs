@@ -94,7 +94,7 @@ impl Log {
         let place = |number: &u32| match *number {
             NONE => (self.chunks.len(), 0),
             number => {
-                // Counted instead of searched: there are few, and no branch is mispredicted.
+                // Counted instead of searched: there are few chunks, and counting has no branches to mispredict.
                 let begun = self.starts.iter().map(|start| usize::from(*start <= number as usize));
                 let chunk = begun.sum::<usize>() - 1;
                 (chunk, number as usize - self.starts[chunk])

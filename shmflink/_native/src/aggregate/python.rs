@@ -86,7 +86,7 @@ impl PyGroupTable {
             None if table.can_replace() => table.merge(&batch.columns, batch.rows),
             Some(deleted) if table.can_replace() => {
                 if deleted.true_count() > 0 {
-                    let message = "groups that were taken away, in the changes of a table where groups stay";
+                    let message = "removed groups in the changes of a table that never removes groups";
                     return Err(TableError::Internal(message.into()));
                 }
                 table.replace(&batch.columns, batch.rows)

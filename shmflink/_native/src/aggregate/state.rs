@@ -196,7 +196,7 @@ impl Seen {
         }
     }
 
-    /// Of all groups before `groups_now`, these have seen none.
+    /// Of the groups before `groups_now`, these have not seen a value.
     pub fn forget(&mut self, groups: &[u32], groups_now: usize) {
         let flags = self.flags.get_or_insert_with(|| vec![1; groups_now]);
         flags.resize(groups_now.max(flags.len()), 0);

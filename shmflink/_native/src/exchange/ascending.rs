@@ -1,6 +1,6 @@
-//! Row numbers that ascend: `rows[i] < rows[i + 1]` for all i. Nothing outside this file can make others.
+//! Ascending row numbers: `rows[i] < rows[i + 1]` for all i. Only this file can construct them, so the condition holds.
 //!
-//! Kernels check the last one against their column and read all of them without another check.
+//! Kernels check the last one against the length of their column, and read all of them without a further check.
 
 /// Ascending rows of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl<'a> Ascending<'a> {
         (Self(before), Self(behind))
     }
 
-    /// These rows of a column of `values`, each copied to its place.
+    /// Copies these rows of a column of `values`, each to its place.
     #[inline(always)]
     pub fn gather<T: Copy>(self, values: &[T], to: &mut [T]) {
         assert!(
@@ -33,13 +33,13 @@ impl<'a> Ascending<'a> {
             "rows of the batch"
         );
         for (place, row) in to.iter_mut().zip(self.0) {
-            // SAFETY: rows ascend, which only this file can make them do, so none is beyond the last, which was checked.
+            // SAFETY: the rows ascend (invariant of this type), so no row exceeds the last one, which was checked.
             *place = unsafe { *values.get_unchecked(*row as usize) };
         }
     }
 }
 
-/// Ascending rows that are kept, and grow at their end.
+/// Owned ascending rows that grow at their end.
 #[derive(Debug, Default)]
 pub struct AscendingList(Vec<u32>);
 

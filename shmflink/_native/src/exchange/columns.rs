@@ -191,7 +191,7 @@ fn values_of(array: &dyn Array) -> Result<Values, ExchangeError> {
 
 fn unsupported(data_type: &DataType) -> ExchangeError {
     ExchangeError::Unfit(format!(
-        "a column of type {data_type} cannot travel between subtasks; cast it to a type that Parquet can hold"
+        "a column of type {data_type} cannot be sent between subtasks; cast it to a type that Parquet supports"
     ))
 }
 
@@ -202,16 +202,17 @@ pub struct Shape {
     pub buffers: usize,
 }
 
-/// An image of many columns has so many bytes for each: a consumer's work by batch and column has to pay.
+/// Bytes per column in an image of many columns, so that the consumer's cost per batch and column is amortized.
 const WIDE_COLUMN_BYTES: usize = 8 << 10;
 const WIDE_IMAGE_BYTES_MAX: usize = 4 << 20;
 const WIDE_NODES_MIN: usize = 64;
 
-/// A segment in which a column has less room is too small for a batch.
+/// If a segment has less room per column, it is too small for a batch.
 const COLUMN_BYTES_MIN: usize = 1 << 10;
 
 impl Shape {
-    /// The bytes of a full image: a segment, or several where a segment of so many columns has room for few rows.
+    /// The bytes of a full image: one segment, or several if there are so many columns that one has room for few rows
+    /// only.
     pub fn image_bytes(self, segment_bytes: usize) -> usize {
         if self.nodes < WIDE_NODES_MIN || segment_bytes / self.nodes >= COLUMN_BYTES_MIN {
             return segment_bytes;

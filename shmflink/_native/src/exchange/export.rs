@@ -1,6 +1,6 @@
 //! Columns of a batch directly from the C Data Interface struct that pyarrow filled: flat types only, no Arrow objects.
 //!
-//! The general way (`arrow_array::ffi`) costs more than copying a small batch.
+//! The general way (`arrow_array::ffi`) costs more than copying a small batch does.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -42,7 +42,8 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn pointer(&self, index: usize) -> Option<NonNull<u8>> {
-        // SAFETY: by the C Data Interface there are `n_buffers` pointers; `column` asks for those its type has.
+        // SAFETY: by the C Data Interface there are `n_buffers` pointers; `column` requests only those that its type
+        // has.
         let pointer = unsafe { *self.array.buffers.add(index) };
         NonNull::new(pointer.cast_mut().cast::<u8>())
     }

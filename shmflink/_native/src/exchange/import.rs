@@ -43,7 +43,7 @@ impl Header {
     /// The header of an image; only its first bytes need to be present.
     pub fn read(image: &[u8]) -> Checked<Self> {
         if image.len() < HEADER_BYTES || u32_at(image, 0) != MAGIC {
-            return Err(corrupt(format!("{} bytes that are no batch image", image.len())));
+            return Err(corrupt(format!("{} bytes that are not a batch image", image.len())));
         }
         let header = Self {
             schema: u32_at(image, 4),
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         let (own, nulls) = (u64_at(self.image, at) as usize, u64_at(self.image, at + 8) as usize);
         if rows.is_some_and(|rows| rows != own) || nulls > own || i64::try_from(own).is_err() {
             return Err(corrupt(format!(
-                "an array of {own} rows with {nulls} nulls where {rows:?} rows belong"
+                "an array of {own} rows with {nulls} nulls where {rows:?} rows were expected"
             )));
         }
         Ok((own, nulls))
@@ -181,7 +181,7 @@ impl<'a> Reader<'a> {
         match end {
             Some(end) if !misplaced && bytes >= bytes_min => Ok(&self.image[offset..end]),
             _ => Err(corrupt(format!(
-                "a buffer of {bytes} bytes at offset {offset} of an image of {} bytes, where {bytes_min} belong",
+                "a buffer of {bytes} bytes at offset {offset} of an image of {} bytes, where {bytes_min} were expected",
                 self.image.len()
             ))),
         }
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
         };
         if first != 0 || !rising {
             return Err(corrupt(format!(
-                "offsets of {rows} values from {first} to {last} that fall"
+                "offsets of {rows} values from {first} to {last} that decrease"
             )));
         }
         Ok((offsets, last as usize))

@@ -232,7 +232,7 @@ impl Lane {
         Room::Open
     }
 
-    /// Ships full images and, with `all`, the rest; false if credit is missing, even for what is held back.
+    /// Ships full images and, with `all`, the rest; false if credit is missing, even for the rows that are held back.
     fn ship_pieces(&mut self, all: bool) -> Result<bool, ExchangeError> {
         loop {
             if !self.send_message() {

@@ -1,7 +1,8 @@
-//! Rows of nested, view and dictionary columns, and of very many columns: collected per channel until they fill an image.
+//! Rows of nested, view and dictionary columns, and of very many columns: collected per channel until they fill an
+//! image.
 //!
-//! Exact and slower than `open_rows`. The rows that are less than a segment wait under an open one, so that `flush` never
-//! waits; they are copies, so that no input memory is held after the write.
+//! Exact and slower than `open_rows`. Rows that do not fill a segment wait while a segment is held open for them, so
+//! that `flush` never waits. They are copies, so that no input memory is held after the write.
 
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ impl Pieces {
         self.schema.as_ref().map_or_else(Shape::default, |schema| schema.shape)
     }
 
-    /// Takes rows of a nested batch in; the lane ships them.
+    /// Adds rows of a nested batch; the lane ships them.
     pub fn take_in(&mut self, incoming: &Incoming, pick: Pick<'_>) -> Result<(), ExchangeError> {
         let arrays = match pick {
             Pick::Range(start, rows) => {
@@ -74,7 +75,7 @@ impl Pieces {
         self.push(arrays.into_iter().map(compact).collect(), pick.len())
     }
 
-    /// The schema of the rows that wait; None, and without the segment that was held for them, where none does.
+    /// The schema of the waiting rows. None if none wait; then releases the segment that was held for them.
     pub fn waiting_schema(&mut self) -> Option<Arc<PlannedSchema>> {
         let schema = self.schema.clone().filter(|_| self.rows > 0);
         if schema.is_none() {
@@ -83,7 +84,7 @@ impl Pieces {
         schema
     }
 
-    /// Holds a segment for the rows that wait; false without credit.
+    /// Holds a segment for the waiting rows; false without credit.
     pub fn hold(&mut self, open: impl FnOnce() -> Option<OpenSegment>) -> bool {
         if self.held.is_none() {
             self.held = open();

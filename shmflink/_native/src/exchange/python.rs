@@ -306,7 +306,7 @@ fn export(batch: &Bound<'_, PyAny>) -> PyResult<FFI_ArrowArray> {
     Ok(array)
 }
 
-/// The general way from the C struct to columns.
+/// The general conversion from the C struct to columns.
 fn arrays_of(array: FFI_ArrowArray, fields: &Fields) -> Result<Vec<ArrayRef>, ExchangeError> {
     if fields.is_empty() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Which columns lie in segments, that is in memory that goes back to its sender.
+//! Which columns lie in segments, that is, in memory that is returned to its sender.
 
 use arrow_array::Array;
 use arrow_data::ArrayData;
@@ -7,7 +7,7 @@ use pyo3_arrow::PyRecordBatch;
 
 use crate::transport::memory::is_any_shared;
 
-/// The places of the columns of which a part lies in shared memory.
+/// The indices of the columns that lie at least partly in shared memory.
 #[pyfunction]
 pub fn shared_columns(batch: PyRecordBatch) -> Vec<usize> {
     let batch = batch.into_inner();

@@ -50,7 +50,7 @@ impl Strategy {
             "BROADCAST" => Ok(Self::Broadcast),
             "GLOBAL" => Ok(Self::Global),
             "CUSTOM" => Ok(Self::Custom),
-            _ => Err(ExchangeError::Unfit(format!("{name} is no partitioner"))),
+            _ => Err(ExchangeError::Unfit(format!("unknown partitioner {name}"))),
         }
     }
 

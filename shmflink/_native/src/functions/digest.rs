@@ -21,7 +21,7 @@ fn hex_digest(py: Python<'_>, values: PyArray, algorithm: &str) -> PyResult<Py<P
         "sha256" => digests::<Sha256>(py, &values),
         "sha384" => digests::<Sha384>(py, &values),
         "sha512" => digests::<Sha512>(py, &values),
-        other => Err(PyValueError::new_err(format!("no digest {other}"))),
+        other => Err(PyValueError::new_err(format!("unknown digest {other}"))),
     }
 }
 

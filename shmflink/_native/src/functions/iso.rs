@@ -1,9 +1,9 @@
-//! Text of moments without a pattern: ISO 8601, and what Flink's `CAST` reads.
+//! Text of moments without a pattern: ISO 8601, and the forms that Flink's `CAST` accepts.
 
 use super::calendar::{days_in_month, days_of_civil};
 use super::pattern::{number, offset, Fields, SECONDS_PER_DAY, YEAR_DIGITS_MAX};
 
-/// `yyyy-M-d`, then perhaps a space or `T` and `H:m:s`, a fraction, an offset; or a time alone where `is_time`.
+/// `yyyy-M-d`, optionally a space or `T` and `H:m:s`, a fraction, an offset; or only a time if `is_time`.
 pub fn parse_iso(text: &[u8], is_time: bool) -> Option<(i64, i64)> {
     let mut fields = Fields::default();
     let mut rest = text.trim_ascii();
@@ -40,8 +40,8 @@ pub fn parse_iso(text: &[u8], is_time: bool) -> Option<(i64, i64)> {
     }
 }
 
-/// As Flink's CAST reads a timestamp: `yyyy-M-d`, then perhaps one space and `H:m:s` with a fraction. 24:00:00 is the next
-/// day's midnight.
+/// A timestamp as Flink's CAST accepts it: `yyyy-M-d`, optionally one space and `H:m:s` with a fraction. 24:00:00 is
+/// the midnight of the next day.
 pub fn parse_cast(text: &[u8]) -> Option<(i64, i64)> {
     let mut fields = Fields::default();
     let (year, after) = number(text, 1, YEAR_DIGITS_MAX)?;
@@ -71,7 +71,8 @@ pub fn parse_cast(text: &[u8]) -> Option<(i64, i64)> {
     fields.moment()
 }
 
-/// As Flink's CAST reads a date: `yyyy`, `yyyy-M` or `yyyy-M-d`, up to the first space behind it; of four digits at most.
+/// A date as Flink's CAST accepts it: `yyyy`, `yyyy-M` or `yyyy-M-d`, up to the first space; a year of at most four
+/// digits.
 pub fn parse_cast_date(text: &[u8]) -> Option<(i64, i64)> {
     let text = match text.iter().position(|byte| *byte == b' ') {
         Some(end) if end > 0 => &text[..end],
@@ -86,7 +87,7 @@ pub fn parse_cast_date(text: &[u8]) -> Option<(i64, i64)> {
     is_date.then(|| (days_of_civil(year, month, day) * SECONDS_PER_DAY, 0))
 }
 
-/// As Flink's CAST reads a time: `H`, `H:m` or `H:m:s` with a fraction.
+/// A time as Flink's CAST accepts it: `H`, `H:m` or `H:m:s` with a fraction.
 pub fn parse_cast_time(text: &[u8]) -> Option<(i64, i64)> {
     if let Some(hour) = whole(text).filter(|hour| *hour < 24) {
         return Some((hour * 3600, 0));
@@ -94,7 +95,7 @@ pub fn parse_cast_time(text: &[u8]) -> Option<(i64, i64)> {
     parse_iso(text, true)
 }
 
-/// Digits, with spaces around them.
+/// Digits, optionally with spaces around them.
 fn whole(text: &[u8]) -> Option<i64> {
     let (value, rest) = number(text.trim_ascii(), 1, YEAR_DIGITS_MAX)?;
     rest.is_empty().then_some(value)

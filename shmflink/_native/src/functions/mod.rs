@@ -3,12 +3,12 @@
 //! ```text
 //! calendar.rs   dates <-> days
 //! pattern.rs    Java's date patterns, compiled: moments <-> text
-//! iso.rs        text of moments without a pattern: ISO 8601, and that of Flink's CAST
+//! iso.rs        text of moments without a pattern: ISO 8601, and the forms of Flink's CAST
 //! moments.rs    columns of moments and of their text
 //! digest.rs     MD5, SHA-1, SHA-2 as hexadecimal digits
 //! web.rs        URL encoding, parts of URLs, IPv4 addresses
 //! selection.rs  rows by a mask
-//! texts.rs      what they share: string columns in and out
+//! texts.rs      common code: string columns in and out
 //! strings/      parts of strings, search, regular expressions, numbers, encodings
 //! json/         JSON text: validation, paths, extraction, writing
 //! ```

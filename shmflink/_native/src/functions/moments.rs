@@ -15,13 +15,13 @@ use super::pattern::{in_unit, seconds_and_nanos, Pattern};
 use super::texts::{strings, to_pyarrow, Writer};
 
 const TEXT_SHOWN_MAX: usize = 80;
-const DAYS_MAX: u64 = 1 << 48; // no timestamp of 64 bits is further away
+const DAYS_MAX: u64 = 1 << 48; // no 64-bit timestamp is further away
 
 fn compiled(pattern: &str) -> PyResult<Pattern> {
     Pattern::compile(pattern).map_err(|reason| PyTypeError::new_err(format!("the date pattern '{pattern}': {reason}")))
 }
 
-/// Ticks since 1970, `per_second` of them, as text.
+/// Formats ticks since 1970, `per_second` ticks per second, as text.
 #[pyfunction]
 fn format_moments(py: Python<'_>, moments: PyArray, per_second: i64, pattern: &str) -> PyResult<Py<PyAny>> {
     let pattern = compiled(pattern)?;
@@ -47,8 +47,8 @@ fn format_moments(py: Python<'_>, moments: PyArray, per_second: i64, pattern: &s
     writer.into_python(py)
 }
 
-/// Text as ticks since 1970 (of a time: since midnight), null where it does not fit; ValueError instead where strict.
-/// Without a pattern: ISO 8601, with a space or T; `cast`: as Flink's CAST reads a "date", "time" or "timestamp".
+/// Parses text as ticks since 1970 (of a time: since midnight). Text that does not match is null, or a ValueError if
+/// strict. Without a pattern: ISO 8601, with a space or T; `cast`: a "date", "time" or "timestamp" as in Flink's CAST.
 #[pyfunction]
 #[pyo3(signature = (texts, per_second, *, pattern = None, is_time = false, is_strict = false, cast = None))]
 fn parse_moments(
@@ -88,7 +88,7 @@ fn parse_moments(
         Ok(Int64Array::from(moments))
     });
     let what = if is_time { "time" } else { "date or timestamp" };
-    let moments = moments.map_err(|text| PyValueError::new_err(format!("'{text}' is no {what}")))?;
+    let moments = moments.map_err(|text| PyValueError::new_err(format!("'{text}' is not a {what}")))?;
     to_pyarrow(py, Arc::new(moments))
 }
 

@@ -1,9 +1,9 @@
-//! Java's patterns of `DateTimeFormatter`, compiled once: timestamps as text and back.
+//! Patterns of Java's `DateTimeFormatter`, compiled once: timestamps to text and back.
 //!
 //! Letters: `y u` year, `M L` month, `d` day, `D` day of the year, `E` weekday, `Q q` quarter, `a` AM/PM, `H` hour
 //! 0-23, `k` 1-24, `K` 0-11, `h` 1-12, `m` minute, `s` second, `S` fraction, `A` millisecond of the day, when
 //! formatting `G` era, `Y` `w` year and week and `e` `c` day of the week (of the United States: weeks begin on Sunday,
-//! the first one holds January 1), and when parsing `X x Z` an offset from UTC. `'text'` is itself, `''` a quote; text
+//! the first one holds January 1), and when parsing `X x Z` an offset from UTC. `'text'` is literal, `''` a quote; text
 //! in `[]` is optional when parsing. Months and weekdays have their English names. Other letters are refused.
 
 use super::calendar::{civil_of_days, days_in_month, days_of_civil, Civil};
@@ -39,9 +39,9 @@ pub(super) const YEAR_DIGITS_MAX: usize = 9;
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Text(Vec<u8>),
-    /// A letter, and how many of it.
+    /// A letter, and its number of repetitions.
     Field(u8, usize),
-    /// What may be absent when parsing.
+    /// A part that is optional when parsing.
     Optional(Vec<Part>),
 }
 
@@ -111,7 +111,7 @@ impl Pattern {
         format_parts(&self.parts, days, &civil, second_of_day, nanos, out)
     }
 
-    /// Seconds since 1970 and nanoseconds; None where the text does not fit the pattern or is no date.
+    /// Seconds since 1970 and nanoseconds; None if the text does not match the pattern or is not a valid date.
     pub fn parse(&self, text: &[u8]) -> Option<(i64, i64)> {
         let (fields, rest) = parse_parts(&self.parts, Fields::default(), text)?;
         if rest.is_empty() {
@@ -258,12 +258,12 @@ fn format_field(
     Ok(())
 }
 
-/// From Sunday, 0.
+/// The day of the week; Sunday is 0.
 fn day_of_week(days: i64) -> i64 {
     (days + 4).rem_euclid(7)
 }
 
-/// Year and week of the calendar of the United States: the first week holds January 1.
+/// Year and week in the United States: the first week contains January 1.
 fn week_of(days: i64, civil: &Civil) -> (i64, i64) {
     let first_week = |year: i64| {
         let january = days_of_civil(year, 1, 1);
@@ -313,7 +313,7 @@ fn digits(value: i64, width: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&buffer[at..]);
 }
 
-/// A year: `-` before Christ (in Java's proleptic years), `+` where it needs more digits than the pattern says.
+/// A year: `-` before Christ (in Java's proleptic years), `+` if it has more digits than the pattern.
 fn signed_digits(year: i64, width: usize, out: &mut Vec<u8>) {
     if year < 0 {
         out.push(b'-');
@@ -341,7 +341,7 @@ impl Default for Fields {
 }
 
 impl Fields {
-    /// Takes one field from the front of the text; gives what is left.
+    /// Parses one field at the front of the text; returns the rest.
     fn parse<'a>(&mut self, letter: u8, count: usize, is_followed: bool, text: &'a [u8]) -> Option<&'a [u8]> {
         if !is_number(letter, count) {
             return self.parse_name(letter, count, text);
@@ -354,7 +354,7 @@ impl Fields {
         if letter == b'y' || letter == b'u' {
             return self.parse_year(count, is_followed, text);
         }
-        // A single letter takes as many digits as there are, unless another number follows at once.
+        // A single letter consumes all digits, unless another number follows directly.
         let most = if count == 1 && !is_followed { 9 } else { count };
         let (value, rest) = number(text, count, most)?;
         let small = u32::try_from(value).ok()?;
@@ -442,7 +442,7 @@ impl Fields {
             }
             Some(_) => return None,
             None if (1..=31).contains(&self.day) => {
-                // As Java resolves it: a day that the month does not have is its last one.
+                // As in Java: a day that the month lacks becomes its last day.
                 let day = self.day.min(days_in_month(self.year, self.month));
                 days_of_civil(self.year, self.month, day)
             }
@@ -453,7 +453,7 @@ impl Fields {
     }
 }
 
-/// `least` to `most` digits from the front.
+/// Parses `least` to `most` digits at the front.
 pub(super) fn number(text: &[u8], least: usize, most: usize) -> Option<(i64, &[u8])> {
     let mut value = 0_i64;
     let mut taken = 0;
@@ -499,7 +499,7 @@ pub fn seconds_and_nanos(value: i64, per_second: i64) -> (i64, i64) {
     )
 }
 
-/// None: it does not fit 64 bits.
+/// None if it does not fit into 64 bits.
 pub fn in_unit(seconds: i64, nanos: i64, per_second: i64) -> Option<i64> {
     seconds
         .checked_mul(per_second)?

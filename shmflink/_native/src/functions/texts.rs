@@ -51,19 +51,19 @@ impl Writer {
         }
     }
 
-    /// Where the row now written starts.
+    /// Where the current row starts.
     pub fn start(&self) -> usize {
         self.ends.last().map_or(0, |end| *end as usize)
     }
 
-    /// The bytes appended since are a row; false: a null, and they are dropped.
+    /// Ends a row with the bytes appended since the last one; false: the row is null, and drops these bytes.
     pub fn finish_row(&mut self, is_valid: bool) -> PyResult<()> {
         if !is_valid {
             self.bytes.truncate(self.start());
             self.nulls += 1;
         }
         let end = i32::try_from(self.bytes.len())
-            .map_err(|_| PyValueError::new_err("the strings of a batch are more than 2 GiB: use smaller batches"))?;
+            .map_err(|_| PyValueError::new_err("the strings of a batch exceed 2 GiB: use smaller batches"))?;
         self.ends.push(end);
         self.valid.push(is_valid);
         Ok(())
@@ -87,7 +87,7 @@ impl Writer {
     }
 }
 
-/// One string for each string; nulls stay. `write` returns whether the row has a value.
+/// One string for each string; null for null. `write` returns whether the row has a value.
 pub fn map_strings(
     py: Python<'_>,
     column: &PyArray,

@@ -27,7 +27,7 @@ fn url_encode(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     })
 }
 
-/// Null where an escape is broken or the result is no UTF-8.
+/// Null if an escape is invalid or the result is not UTF-8.
 #[pyfunction]
 fn url_decode(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     map_strings(py, &texts, |text, out| {
@@ -68,7 +68,7 @@ struct Url<'a> {
 }
 
 impl<'a> Url<'a> {
-    /// None: no protocol, so no URL.
+    /// None if there is no protocol, so it is not a URL.
     fn parse(text: &'a str) -> Option<Self> {
         let (protocol, rest) = text.trim().split_once(':')?;
         let is_protocol = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
@@ -120,7 +120,7 @@ impl<'a> Url<'a> {
     }
 }
 
-/// One part of each URL; null where it has none or is no URL.
+/// One part of each URL; null if the URL lacks it or the text is not a URL.
 #[pyfunction]
 #[pyo3(signature = (texts, part, key = None))]
 fn parse_url(py: Python<'_>, texts: PyArray, part: &str, key: Option<&str>) -> PyResult<Py<PyAny>> {

@@ -15,27 +15,27 @@ pub struct Pairs {
     pub build: Vec<u32>,
     /// Which `build` rows exist; None: all do.
     pub build_exists: Option<NullBuffer>,
-    /// How many probe rows have all of their pairs here.
+    /// The number of probe rows whose pairs are all included.
     pub rows: usize,
 }
 
-/// `insert` all build rows, then `seal`, then `probe`. Keys with a null equal nothing.
+/// Call `insert` with all build rows, then `seal`, then `probe`. Keys with a null match nothing.
 pub struct JoinTable {
     keyed: KeyedRows,
     /// The group of each build row.
     groups: Vec<u32>,
-    /// After `seal`: the rows of a group are `rows[starts[group]..starts[group + 1]]`. Both are empty if every build row
-    /// is a group of its own.
+    /// After `seal`: the rows of a group are `rows[starts[group]..starts[group + 1]]`. Both are empty if every build
+    /// row is a group of its own.
     starts: Vec<u32>,
     rows: Vec<u32>,
     is_sealed: bool,
-    /// Build rows that some probe row has matched, if that is wanted.
+    /// Build rows that some probe row has matched, if they are tracked.
     matched: Option<BooleanBufferBuilder>,
     marks: bool,
 }
 
 impl JoinTable {
-    /// `marks`: keeps account of the build rows that were matched.
+    /// `marks`: whether to track which build rows were matched.
     pub fn new(keys: &Schema, marks: bool) -> Result<Self, TableError> {
         let types = keys.fields().iter().map(|field| plain_type(field.data_type()));
         Ok(Self {
@@ -86,7 +86,7 @@ impl JoinTable {
         Ok(())
     }
 
-    /// No build rows follow.
+    /// Must be called after the last build rows.
     pub fn seal(&mut self) {
         self.is_sealed = true;
         if self.marks {
@@ -95,7 +95,7 @@ impl JoinTable {
             self.matched = Some(matched);
         }
         if self.keyed.groups == self.groups.len() {
-            return; // groups are numbered as they come
+            return; // groups are numbered in the order of their first row
         }
         let mut starts = vec![0u32; self.keyed.groups + 1];
         for group in self.groups.iter().filter(|group| **group != NO_GROUP) {
@@ -114,7 +114,7 @@ impl JoinTable {
         (self.starts, self.rows) = (starts, rows);
     }
 
-    /// The pairs of the first probe rows: of all, or of those after which there are `pairs_max` or more.
+    /// The pairs of the first probe rows: of all, or up to the row with which there are `pairs_max` or more.
     ///
     /// `keeps_probe`: a probe row without a match is paired with no build row.
     pub fn probe(
@@ -184,7 +184,9 @@ impl JoinTable {
     /// Build rows that no probe row has matched.
     pub fn unmatched(&self) -> Result<Vec<u32>, TableError> {
         let Some(matched) = &self.matched else {
-            return Err(TableError::Internal("nobody has marked what was matched".into()));
+            return Err(TableError::Internal(
+                "unmatched rows of a table that does not track matches".into(),
+            ));
         };
         let rows = 0..self.groups.len();
         Ok(rows
@@ -200,7 +202,7 @@ impl JoinTable {
 
     fn groups_of(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>, TableError> {
         if !self.is_sealed {
-            return Err(TableError::Internal("a probe before all build rows are there".into()));
+            return Err(TableError::Internal("a probe before `seal`".into()));
         }
         let keys = keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?;
         let mut groups = self.keyed.existing(&keys, rows)?;
@@ -215,7 +217,7 @@ impl JoinTable {
     }
 }
 
-/// Rows with a null in some key; None if there is none.
+/// Rows with a null in any key column; None if there is none.
 fn nulls_of(keys: &[ArrayRef]) -> Option<NullBuffer> {
     let all = keys.iter().fold(None, |all, array| {
         NullBuffer::union(all.as_ref(), array.logical_nulls().as_ref())

@@ -372,7 +372,7 @@ impl Run {
     /// The hash of a row's key; its upper half is as good as the whole. `WORDS`: words of a key, 0 if known only at run
     /// time.
     ///
-    /// Computed per row, on demand: a loop over all rows would be vectorized, and slower for it.
+    /// Computed per row, on demand: the compiler would vectorize a loop over all rows, which is slower.
     #[inline(always)]
     pub fn hash<const WORDS: usize>(&self, row: usize) -> u64 {
         let words = if WORDS == 0 { self.words_of_key } else { WORDS };

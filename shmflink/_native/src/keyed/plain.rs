@@ -1,11 +1,11 @@
-//! Columns as keys and arguments are read: without dictionaries.
+//! Columns without dictionaries, as keys and arguments are read.
 
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
 use crate::error::TableError;
 
-/// The values of a dictionary, row by row; any other array as it is.
+/// Decodes a dictionary; returns any other array unchanged.
 pub fn plain(array: &ArrayRef) -> Result<ArrayRef, TableError> {
     use arrow_array::cast::AsArray;
     if !matches!(array.data_type(), DataType::Dictionary(_, _)) {
@@ -15,7 +15,7 @@ pub fn plain(array: &ArrayRef) -> Result<ArrayRef, TableError> {
     Ok(arrow_select::take::take(dictionary.values(), dictionary.keys(), None)?)
 }
 
-/// The type of the values where it is a dictionary.
+/// The value type of a dictionary type; any other type unchanged.
 pub fn plain_type(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => values,

@@ -19,7 +19,7 @@ pub const RUN_ROWS: usize = 128;
 /// From this size of index and rows on, their cache lines are prefetched.
 const PREFETCH_BYTES: usize = 512 << 10;
 const GROUPS_MAX: usize = u32::MAX as usize - 1;
-/// Stands for a key without a group.
+/// Represents a key without a group.
 pub const NO_GROUP: u32 = u32::MAX;
 
 /// Groups, each with a row of words that begins with the words of its key.
@@ -45,7 +45,7 @@ pub struct KeyedRows {
 unsafe impl Send for KeyedRows {}
 
 impl KeyedRows {
-    /// Without groups. The table's user completes `template` before the first group.
+    /// No groups yet. The table's user must complete `template` before the first group is created.
     pub fn new(keys: Keys) -> Self {
         let template = vec![0; keys.row_words()];
         Self::of(keys, Pages::new(), template, 0)

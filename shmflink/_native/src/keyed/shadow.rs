@@ -16,7 +16,7 @@ use crate::error::TableError;
 
 /// The most bytes of a chunk: what a write to one row may have to copy.
 const CHUNK_BYTES: usize = 4 << 10;
-/// Chunks that are copied while the table has to wait.
+/// Chunks that may be copied while the table waits.
 const CHUNKS_AT_ONCE: usize = 64;
 
 pub struct Shadow {
@@ -40,7 +40,7 @@ struct Copying {
 unsafe impl Send for Copying {}
 
 impl Shadow {
-    /// Of the first `groups` rows at `live`.
+    /// A shadow of the first `groups` rows at `live`.
     pub fn new(live: *const u8, groups: usize, stride: usize) -> Result<Self, TableError> {
         let shift = (CHUNK_BYTES / stride.max(1)).max(1).ilog2();
         let chunks = groups.div_ceil(1 << shift);

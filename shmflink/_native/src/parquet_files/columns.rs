@@ -16,7 +16,7 @@ use super::local_file::LocalFile;
 use super::others::Others;
 use super::pages::{Chunk, ColumnDecoder, Kind, Scratch};
 
-/// Who reads a column: a decoder, or the others' reader, which has it at this place.
+/// Which reader a column has: a decoder, or `others` at this index.
 enum Column {
     Own(Box<ColumnDecoder>),
     Other(usize),
@@ -31,7 +31,7 @@ pub struct Columns {
     spare: Arc<Spare>,
 }
 
-/// Memory for pages, used again by the columns of the next row groups: fresh memory costs as much as decoding into it.
+/// Memory for pages, reused by the columns of the next row groups: fresh memory costs as much as decoding into it.
 #[derive(Default)]
 pub struct Spare(Mutex<Vec<Vec<u8>>>);
 
@@ -42,7 +42,7 @@ impl Spare {
             .map_or_else(|_| Vec::new(), |mut held| held.pop().unwrap_or_default())
     }
 
-    /// Row groups are read one after the other: more than their columns need is never kept.
+    /// Row groups are read one after the other, so at most as many buffers are kept as they have columns.
     fn give(&self, memory: Vec<u8>) {
         if let Ok(mut held) = self.0.lock() {
             held.push(memory);
@@ -61,9 +61,9 @@ impl Drop for Columns {
 }
 
 impl Columns {
-    #[allow(clippy::too_many_arguments)] // what is read, and how
-    /// `leaves` are the Parquet columns of `schema`. `keeps_dictionaries`: texts come as dictionaries where those are
-    /// small and the rows of a batch are all of one.
+    #[allow(clippy::too_many_arguments)] // input and options
+    /// `leaves` are the Parquet columns of `schema`. `keeps_dictionaries`: strings are returned as dictionaries if
+    /// these are small and all rows of a batch use the same one.
     pub fn new(
         file: &LocalFile,
         footer: &Footer,
@@ -115,11 +115,11 @@ impl Columns {
         }
     }
 
-    /// The wanted ones of the next `rows` rows; what is wrong with the file, in words.
+    /// The selected ones of the next `rows` rows; Err describes what is wrong with the file.
     pub fn take(&mut self, rows: usize, mask: Option<&BooleanBuffer>) -> std::result::Result<RecordBatch, String> {
-        // The crate's decoders trust some of what pages say of themselves.
+        // The crate's decoders trust some fields of page headers, and panic if these are wrong.
         let taken = catch_unwind(AssertUnwindSafe(|| self.arrays(rows, mask)));
-        let arrays = taken.unwrap_or_else(|_| Err("a page contradicts itself".to_owned()))?;
+        let arrays = taken.unwrap_or_else(|_| Err("a page header contradicts its page".to_owned()))?;
         let kept = mask.map_or(rows, BooleanBuffer::count_set_bits);
         let options = RecordBatchOptions::new().with_row_count(Some(kept));
         let batch = RecordBatch::try_new_with_options(self.schema_of(&arrays), arrays, &options);
@@ -139,7 +139,7 @@ impl Columns {
         columns.collect()
     }
 
-    /// The schema, with the dictionaries that there are.
+    /// The schema, with dictionary types for columns that are returned as dictionaries.
     fn schema_of(&self, arrays: &[ArrayRef]) -> SchemaRef {
         let fields = self.schema.fields().iter().zip(arrays);
         if fields
@@ -153,7 +153,7 @@ impl Columns {
     }
 }
 
-#[allow(clippy::too_many_arguments)] // what is read, and how
+#[allow(clippy::too_many_arguments)] // input and options
 /// None for a column of other types or encodings.
 fn decoder(
     file: &LocalFile,
@@ -196,7 +196,7 @@ fn decoder(
     })
 }
 
-/// Types that are in memory what they are in pages.
+/// Types whose values have the same form in memory and in pages.
 fn kind_of(physical: Type, data_type: &DataType) -> Option<Kind> {
     use DataType::{Binary, Date32, Float32, Float64, Int32, Int64, Time32, Time64, Timestamp, UInt32, UInt64, Utf8};
     match (physical, data_type) {
@@ -209,7 +209,7 @@ fn kind_of(physical: Type, data_type: &DataType) -> Option<Kind> {
 }
 
 fn has_known_encodings(chunk: &ColumnChunkMetaData) -> bool {
-    #[allow(deprecated)] // BIT_PACKED stands in old files
+    #[allow(deprecated)] // old files use BIT_PACKED
     chunk.encodings().all(|encoding| {
         matches!(
             encoding,

@@ -1,4 +1,4 @@
-//! Footers, and whether a file is one for this reader.
+//! Footers, and whether this reader supports a file.
 
 use std::sync::Arc;
 
@@ -24,24 +24,25 @@ const VALUE_BYTES: f64 = 8.0;
 /// The footer of a file that has the expected columns.
 pub struct Footer {
     pub arrow: ArrowReaderMetadata,
-    /// The Parquet column of each expected one.
+    /// The Parquet column of each expected column.
     pub leaves: Vec<usize>,
-    /// What a row of the expected columns takes, about, by the first row group.
+    /// Approximate bytes per row of the expected columns, from the first row group.
     pub row_bytes: f64,
 }
 
-/// Which statistics to keep: parsing those of two hundred columns takes longer than all the rest.
+/// Which statistics to keep: parsing those of two hundred columns takes longer than everything else.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Keep<'a> {
     Nothing,
-    /// Of all columns.
+    /// Those of all columns.
     All,
-    /// Of these columns, if the file is like the one before; without the others' there is less pruning, and no harm.
+    /// Those of these columns, provided that the file has the columns of the previous one. Without other statistics,
+    /// less is pruned, but results are the same.
     Of(&'a [usize]),
 }
 
 impl Footer {
-    /// None where the file is not for this reader, or is no Parquet file.
+    /// None if this reader does not support the file, or if it is not a Parquet file.
     pub fn read(file: &LocalFile, expected: &Schema, keep: Keep<'_>) -> Option<Self> {
         let metadata = decode(file, keep)?;
         let leaves = leaves_of(metadata.file_metadata().schema_descr(), expected)?;
@@ -88,7 +89,7 @@ fn decode(file: &LocalFile, keep: Keep<'_>) -> Option<ParquetMetaData> {
     ParquetMetaDataReader::decode_metadata_with_options(&bytes, Some(&options)).ok()
 }
 
-/// The Parquet columns of the expected ones; None where one is missing, twice there, nested or of another type.
+/// The Parquet columns of the expected columns; None if one is missing, duplicate, nested or of another type.
 fn leaves_of(held: &SchemaDescriptor, expected: &Schema) -> Option<Vec<usize>> {
     let mut leaves = vec![None; expected.fields().len()];
     for (leaf, column) in held.columns().iter().enumerate() {

@@ -10,16 +10,16 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
-/// Files up to this size are read at once: one call instead of one or two for each page.
+/// Files up to this size are read at once: one call instead of one or two per page.
 const WHOLE_BYTES_MAX: u64 = 256 << 10;
 
-/// What is read at the end of other files, in the hope that the footer is in it.
+/// Bytes read at the end of larger files, which usually include the footer.
 const TAIL_BYTES: u64 = 64 << 10;
 
 /// Page headers are read through a buffer of this size; pages themselves are not.
 const HEADER_BUFFER_BYTES: usize = 1 << 10;
 
-/// An open file, and the end of it (all of it, where it is small). Copies share both.
+/// An open file, and its last bytes (all of them, if it is small). Copies share both.
 #[derive(Clone)]
 pub struct LocalFile {
     file: Arc<File>,
@@ -40,7 +40,7 @@ impl LocalFile {
         })
     }
 
-    /// The bytes from `start` on, in a buffer that grows where it must.
+    /// The bytes from `start` on, in a buffer that grows if necessary.
     pub fn read_into<'a>(
         &self,
         buffer: &'a mut Vec<u8>,
@@ -117,10 +117,10 @@ impl ChunkReader for LocalFile {
 }
 
 fn beyond(end: u64, len: u64) -> ParquetError {
-    ParquetError::EOF(format!("byte {end} is wanted of a file of {len}"))
+    ParquetError::EOF(format!("byte {end} was requested from a file of {len} bytes"))
 }
 
-/// The bytes of a file from somewhere on.
+/// The bytes of a file from a position on.
 pub enum Piece {
     Memory(Reader<Bytes>),
     File(BufReader<FileAt>),
@@ -135,7 +135,7 @@ impl Read for Piece {
     }
 }
 
-/// A file position of its own: readers of several columns share the descriptor.
+/// Keeps its own file position, because readers of several columns share the descriptor.
 pub struct FileAt {
     file: Arc<File>,
     at: u64,

@@ -1,17 +1,16 @@
-//! Parquet files of this host -> columns: the usual files, fast.
+//! Local Parquet files -> columns: a fast reader for common files.
 //!
 //! ```text
-//! local_file.rs   bytes of a file: in memory as a whole where it is small, else read where they are needed
-//! footer.rs       which files are usual: flat columns of the expected types, not compressed or by snappy
+//! local_file.rs   bytes of a file: read at once if it is small, otherwise on demand
+//! footer.rs       which files are supported: flat columns of the expected types, uncompressed or snappy
 //! range.rs        the row groups that begin inside a range of a file, and their statistics
-//! pages/          columns of plain and dictionary pages: the rows that are wanted
+//! pages/          columns of plain and dictionary pages: only the selected rows
 //! others.rs       other columns, by the crate `parquet`
 //! columns.rs      row groups -> record batches
 //! python.rs       what Python calls
 //! ```
-//! Against pyarrow's, the reader saves most of what a file costs by being opened (20 us
-//! against 90 of a small one) and three quarters of what a footer of many columns costs. Whatever is not usual is left to
-//! pyarrow: the caller gets nothing, and tries that.
+//! Compared with pyarrow, it saves most of the cost of opening a file (20 us instead of 90 for a small one) and three
+//! quarters of the cost of a footer with many columns. For other files it returns nothing, and the caller uses pyarrow.
 
 mod columns;
 mod footer;

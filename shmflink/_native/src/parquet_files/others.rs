@@ -14,10 +14,10 @@ use super::footer::Footer;
 use super::local_file::LocalFile;
 use super::pages::ENDS_EARLY;
 
-/// Some columns of some row groups, opened when a row of them is wanted first.
+/// Some columns of some row groups, opened when the first row is requested.
 pub struct Others {
     reader: ParquetRecordBatchReader,
-    /// Where the reader has each column: it has them in the file's order.
+    /// The index of each column in the reader, which uses the file's order.
     places: Vec<usize>,
     behind: usize,
     held: Option<RecordBatch>,
@@ -52,7 +52,7 @@ impl Others {
         self.behind += rows;
     }
 
-    /// The wanted ones of the next `rows` rows.
+    /// The selected ones of the next `rows` rows.
     pub fn take(&mut self, rows: usize, mask: Option<&BooleanBuffer>) -> std::result::Result<Vec<ArrayRef>, String> {
         while self.behind > 0 {
             self.behind -= self.next(self.behind)?.num_rows();

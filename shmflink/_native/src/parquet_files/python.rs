@@ -1,4 +1,4 @@
-//! What Python calls.
+//! The Python classes.
 
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -18,7 +18,7 @@ use super::local_file::LocalFile;
 use super::range::Range;
 use parquet::file::reader::Length;
 
-/// Splits of one file follow each other.
+/// Reused by consecutive splits of the same file.
 const FOOTERS_KEPT: usize = 4;
 
 struct Kept {
@@ -144,7 +144,7 @@ impl ParquetRange {
         Ok(Some((arrow(found.lows)?, arrow(found.highs)?, arrow(null_counts)?)))
     }
 
-    /// `keeps_dictionaries`: texts come as dictionaries where those are small and all rows of a batch are of one.
+    /// `keeps_dictionaries`: strings are returned as dictionaries if these are small and all rows of a batch use one.
     #[pyo3(signature = (names, groups, batch_rows, *, keeps_dictionaries=false))]
     fn read(
         &self,
@@ -191,12 +191,12 @@ impl ParquetColumns {
     }
 }
 
-/// The rows whose mask is true (null is not).
+/// The rows whose mask is true (not null).
 fn bits_of(mask: &PyArray, rows: usize) -> PyResult<BooleanBuffer> {
     let mask = mask.array();
     let mask = mask
         .as_boolean_opt()
-        .ok_or_else(|| PyTypeError::new_err("a mask is a column of booleans"))?;
+        .ok_or_else(|| PyTypeError::new_err("a mask must be a column of booleans"))?;
     if mask.len() != rows {
         let marks = mask.len();
         return Err(PyValueError::new_err(format!("a mask of {marks} for {rows} rows")));

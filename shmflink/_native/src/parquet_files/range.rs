@@ -20,14 +20,14 @@ pub struct Group {
     pub rows: u64,
 }
 
-/// An open file, and which row groups of it are to be read.
+/// An open file, and which of its row groups to read.
 pub struct Range {
     pub file: LocalFile,
     pub footer: Arc<Footer>,
     pub groups: Vec<Group>,
 }
 
-/// Of one column, an element for each row group; null if the file does not state it.
+/// Statistics of one column, one element per row group; null if the file does not state it.
 pub struct Bounds {
     pub lows: ArrayRef,
     pub highs: ArrayRef,
@@ -54,7 +54,7 @@ impl Range {
         Self { file, footer, groups }
     }
 
-    /// None where the statistics are in an order that is not the values'.
+    /// None if the statistics use another order than the values.
     pub fn bounds(&self, leaf: usize, field: &Field) -> Option<Bounds> {
         let metadata = self.footer.metadata();
         let groups = || self.groups.iter().map(|group| metadata.row_group(group.number));

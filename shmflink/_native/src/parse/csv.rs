@@ -372,9 +372,9 @@ fn reason(text: &[u8], record: (usize, usize), column: &Column, bad: &BadField) 
         Misfit::Utf8 => utf8_fault(&text[record.0..record.1]).unwrap_or_default(),
         Misfit::TextAfterQuote => "there is text between a closing quote and the delimiter".to_string(),
         Misfit::Type if matches!(column.data_type, DataType::Binary | DataType::LargeBinary) => {
-            format!("`{shown}{dots}` is no base64, as which bytes are written")
+            format!("`{shown}{dots}` is not base64, the form of bytes in CSV")
         }
-        Misfit::Type => format!("`{shown}{dots}` is no {}", type_name(&column.data_type)),
+        Misfit::Type => format!("`{shown}{dots}` is not a valid {}", type_name(&column.data_type)),
     }
 }
 

@@ -495,7 +495,7 @@ impl Line<'_> {
         let value = &self.cursor.text[start..self.cursor.at];
         let shown = String::from_utf8_lossy(&value[..value.len().min(SHOWN_BYTES)]);
         let dots = if value.len() > SHOWN_BYTES { "..." } else { "" };
-        fault(format!("`{shown}{dots}` is no {}", type_name(data_type)))
+        fault(format!("`{shown}{dots}` is not a valid {}", type_name(data_type)))
     }
 }
 

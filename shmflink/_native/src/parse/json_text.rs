@@ -264,7 +264,7 @@ pub fn unescape(written: &[u8], to: &mut Vec<u8>) -> Read<()> {
     Ok(())
 }
 
-/// The character behind `\u`, perhaps of two halves, and how many bytes it takes.
+/// The character after `\u`, possibly a surrogate pair, and its number of bytes.
 fn code_point(text: &[u8]) -> Read<(char, usize)> {
     let Some(first) = hexadecimal(text) else {
         return fault("`\\u` needs four hexadecimal digits");
@@ -292,7 +292,7 @@ fn hexadecimal(text: &[u8]) -> Option<u32> {
         .try_fold(0, |value, &byte| Some(value * 16 + char::from(byte).to_digit(16)?))
 }
 
-/// Appends the bytes that base64, of either alphabet, means.
+/// Appends the bytes that base64 of either alphabet encodes.
 pub fn base64(text: &[u8], to: &mut Vec<u8>) -> Read<()> {
     let digits = text
         .strip_suffix(b"==")

@@ -42,7 +42,7 @@ impl Mutability {
             2 => Self::Instance,
             3 => Self::Frozen,
             4 => Self::Opaque,
-            other => return Err(PyValueError::new_err(format!("no kind of class: {other}"))),
+            other => return Err(PyValueError::new_err(format!("unknown kind of class: {other}"))),
         })
     }
 }
@@ -80,7 +80,8 @@ pub struct Isolation {
 
 #[pymethods]
 impl Isolation {
-    /// `immutable`: exact types. `kind_of(class)`: the number of a `Mutability`. `copied(value)`: a copy of anything else.
+    /// `immutable`: exact types. `kind_of(class)`: the number of a `Mutability`. `copied(value)`: a copy of anything
+    /// else.
     #[new]
     fn new(
         py: Python<'_>,
@@ -157,7 +158,7 @@ impl Isolation {
             if self.is_atom(raw) {
                 owned.push(result);
             } else {
-                // Compares addresses alone.
+                // Compares addresses only.
                 let is_row = owned.len() < rows.len() && object::list_item(rows.as_ptr(), owned.len()) == raw;
                 owned.push(self.settle(result, 1 + u32::from(is_row))?);
             }
@@ -257,7 +258,7 @@ impl Isolation {
                 Verdict::Shared => return Ok(false),
                 Verdict::Unknown(class) => {
                     // SAFETY: the class of a live object, owned before Python runs. Nothing borrowed is used
-                    // afterwards: the value, which the caller owns, is examined from the start.
+                    // afterwards: the value, which the caller owns, is examined again from the start.
                     let class = unsafe { Bound::from_borrowed_ptr(py, class.cast()) };
                     self.learn(&class.cast_into::<PyType>()?)?;
                 }
@@ -363,7 +364,7 @@ impl Isolation {
             }
             kinds.insert(class.as_ptr() as usize, (class.clone().unbind(), kind));
         }
-        drop(forgotten); // after the lock: dropping a class may run Python code, which may ask for a kind
+        drop(forgotten); // outside the lock: dropping a class may run Python code, which may request a kind
         Ok(kind)
     }
 

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 const TUPLE_DEPTH_MAX: usize = 16;
 
-/// The keys as a batch of one large_binary column; None is null. `canonical(index, key)` makes the bytes of what is not native.
+/// The keys as a batch of one large_binary column; None is null. `canonical(index, key)` returns the bytes of other
+/// keys.
 #[pyfunction]
 pub fn canonical_keys<'py>(
     py: Python<'py>,
@@ -46,7 +47,7 @@ pub fn canonical_keys<'py>(
     PyRecordBatch::new(batch).into_pyarrow(py)
 }
 
-/// Appends the bytes of a key; false (and rubbish at the end of `data`) where its type is left to Python.
+/// Appends the bytes of a key; false (with garbage at the end of `data`) if Python must encode its type.
 fn append(data: &mut Vec<u8>, key: Raw, depth: usize) -> bool {
     if let Some(number) = object::as_i64(key) {
         data.push(b'i');

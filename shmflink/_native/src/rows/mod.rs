@@ -5,13 +5,13 @@
 //! shape.rs    the shape of rows in columns, compiled from the tuples of `core/types/shapes.py`
 //! encode.rs   rows -> columns, strict: refuses values that would not be restored exactly
 //! decode.rs   columns -> rows
-//! conform.rs  brings rows into their declared form: rounds floats, makes tuples rows
+//! conform.rs  converts rows to their declared form: rounds floats, turns tuples into rows
 //! keys.rs     canonical bytes of keys
 //! isolate.rs  value semantics: copies values that others can modify in place
 //! buffer.rs   the rows that a user's function emits, with their timestamps
 //! codec.rs    the Python class `RowCodec` over all of it
 //! ```
-//! Everything here runs with the GIL held and calls no Python code between looking at an object and using it.
+//! All code here holds the GIL and runs no Python code between examining an object and using it.
 
 mod buffer;
 mod codec;

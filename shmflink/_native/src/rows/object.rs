@@ -1,8 +1,8 @@
-//! The C-API calls that are made per value. The stable ABI has no macros, so each is a real call; nothing is wrapped
-//! twice and no reference is counted that does not have to be.
+//! The C-API calls per value. The stable ABI has no macros, so each is a real call. Nothing is wrapped twice, and no
+//! reference is counted without need.
 //!
-//! `Raw` is a *borrowed* pointer: valid while the container that it was read from is neither changed nor freed. All
-//! users hold the GIL and run no Python code between reading a `Raw` and their last use of it.
+//! `Raw` is a *borrowed* pointer: valid while the container from which it was read is neither modified nor freed.
+//! Callers must hold the GIL and must not run Python code between reading a `Raw` and their last use of it.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -12,7 +12,7 @@ use std::ptr::{addr_of_mut, null_mut};
 
 pub type Raw = *mut ffi::PyObject;
 
-/// What the exact type of a value is, as far as columns care.
+/// The exact type of a value, if columns distinguish it.
 #[inline(always)]
 pub fn type_of(value: Raw) -> *mut ffi::PyTypeObject {
     // SAFETY: `value` is a valid object pointer (module contract).
@@ -159,18 +159,18 @@ pub fn list_item(value: Raw, index: usize) -> Raw {
     unsafe { ffi::PyList_GetItem(value, index as ffi::Py_ssize_t) }
 }
 
-/// A new reference to what is borrowed.
+/// A new reference to a borrowed object.
 #[inline(always)]
 pub fn new_ref(value: Raw) -> Raw {
     // SAFETY: `value` is a valid object pointer (module contract).
     unsafe { ffi::Py_NewRef(value) }
 }
 
-/// A tuple of `values`, whose references it takes over; null with an exception set when memory is short.
+/// A tuple of `values`, whose references it takes over; null with an exception set if memory is short.
 #[inline(always)]
 pub fn new_tuple(len: usize, mut value: impl FnMut(usize) -> Raw) -> Raw {
-    // SAFETY: a fresh tuple is filled once in each place before anyone else sees it; a null item (memory is short)
-    // leaves the slot empty and the tuple is dropped.
+    // SAFETY: each slot of a fresh tuple is filled once, before any other code can see the tuple. A null item (out of
+    // memory) leaves its slot empty, and the tuple is dropped.
     unsafe {
         let tuple = ffi::PyTuple_New(len as ffi::Py_ssize_t);
         if tuple.is_null() {
@@ -188,7 +188,7 @@ pub fn new_tuple(len: usize, mut value: impl FnMut(usize) -> Raw) -> Raw {
     }
 }
 
-/// A list of `values`, as `new_tuple`.
+/// A list of `values`, like `new_tuple`.
 #[inline(always)]
 pub fn new_list(len: usize, mut value: impl FnMut(usize) -> Raw) -> Raw {
     // SAFETY: as in `new_tuple`.
@@ -209,13 +209,13 @@ pub fn new_list(len: usize, mut value: impl FnMut(usize) -> Raw) -> Raw {
     }
 }
 
-/// Owns a new reference made by a C-API call; the pending exception where it is null.
+/// Owns a new reference from a C-API call; Err with the pending exception if it is null.
 pub fn owned<'py>(py: Python<'py>, value: Raw) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: `value` is a new reference or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, value) }
 }
 
-/// Keeps the cyclic garbage collector away while many containers are made at once, and user code with it.
+/// Disables the cyclic garbage collector, which could run user code, while many containers are created at once.
 pub struct GcPause {
     was_enabled: bool,
 }
@@ -254,7 +254,7 @@ impl Slot {
             let get = ffi::PyType_GetSlot(kind.as_type_ptr(), ffi::Py_tp_descr_get);
             let set = ffi::PyType_GetSlot(kind.as_type_ptr(), ffi::Py_tp_descr_set);
             if get.is_null() || set.is_null() {
-                return Err(PyTypeError::new_err(format!("{name} is no slot")));
+                return Err(PyTypeError::new_err(format!("{name} is not a slot")));
             }
             Ok(Self {
                 descriptor: descriptor.unbind(),
@@ -264,7 +264,7 @@ impl Slot {
         }
     }
 
-    /// Borrowed: the row keeps what it holds.
+    /// Borrowed: the row holds the reference.
     #[inline(always)]
     fn get(&self, row: Raw) -> Option<Raw> {
         // SAFETY: `row` is exactly of the class; the reference that the row itself holds keeps the value alive.
@@ -286,7 +286,7 @@ impl Slot {
     }
 }
 
-/// How to read and make `shmflink.core.row.Row`s.
+/// How to read and create `shmflink.core.row.Row`s.
 pub struct RowClass {
     class: Py<PyAny>,
     insert: Py<PyAny>,

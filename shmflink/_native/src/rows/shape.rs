@@ -17,7 +17,7 @@ pub enum ShapeKind {
     Bytes,
     Bool,
     Null,
-    /// Left to Python, one column at a time; `any` takes every value as it is.
+    /// Converted by Python, one column at a time; `any` accepts every value unchanged.
     Object {
         any: bool,
     },
@@ -30,7 +30,7 @@ pub enum ShapeKind {
 
 pub struct Node {
     pub kind: ShapeKind,
-    /// The Python tuple or string it was compiled from.
+    /// The Python tuple or string from which it was compiled.
     pub shape: Py<PyAny>,
 }
 
@@ -107,7 +107,7 @@ impl Node {
         }
     }
 
-    /// What the column of field `index` is called.
+    /// The name of the column of field `index`.
     pub fn field_name(&self, py: Python<'_>, index: usize) -> PyResult<String> {
         match &self.kind {
             ShapeKind::Row { names: Some(names), .. } => names.list(py).get_item(index)?.extract(),
@@ -157,7 +157,7 @@ impl Names {
             })
     }
 
-    /// A list of the names for rows to share, apart from the codec's own.
+    /// A list of the names for rows to share, separate from the codec's own list.
     pub fn fresh_list(&self) -> Raw {
         let mine = self.list.as_ptr();
         object::new_list(self.len, |index| object::new_ref(object::list_item(mine, index)))

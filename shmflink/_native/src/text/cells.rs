@@ -8,7 +8,7 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::times::{push_date, push_time, push_timestamp, Standard};
 
-/// How a value looks to a format.
+/// The kind of a value's text, for formats.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CellKind {
     /// Digits, signs and letters that need no quotes anywhere.
@@ -78,7 +78,7 @@ fn i64_values(array: &dyn Array) -> ScalarBuffer<i64> {
 }
 
 impl Column {
-    /// Fails with the name of a type that has no text.
+    /// Fails with the name of a type that has no text form.
     pub fn new(array: &dyn Array) -> Result<Self, String> {
         let values = Self::values(array)?;
         let kind = match &values {
@@ -123,7 +123,7 @@ impl Column {
         }
     }
 
-    /// The number where it is one of floating point.
+    /// The number, if it is a floating-point number.
     pub fn float(&self, row: usize) -> Option<f64> {
         match &self.values {
             Values::Float64(array) => Some(array.value(row)),
@@ -134,7 +134,7 @@ impl Column {
         }
     }
 
-    /// A number that JSON has no word for. Only for columns of floating point is it ever so.
+    /// Whether JSON cannot represent the number; true only in floating-point columns.
     pub fn is_not_finite(&self, row: usize) -> bool {
         match &self.values {
             Values::Float64(array) => !array.value(row).is_finite(),
@@ -224,7 +224,8 @@ impl Column {
                 let array = array.as_any_dictionary();
                 let values = Self::new(array.values())?;
                 if array.values().is_empty() {
-                    return Ok(Values::Null); // every row is, and keys of nothing cannot be normalized
+                    // every row is null, and dictionary keys without values cannot be normalized
+                    return Ok(Values::Null);
                 }
                 let keys: ScalarBuffer<i64> = array.normalized_keys().iter().map(|key| *key as i64).collect();
                 Values::Dictionary(keys, Box::new(values))
@@ -260,7 +261,7 @@ impl Column {
     }
 }
 
-/// Decimals of fewer bits as those of 128.
+/// Converts decimals of fewer bits to 128 bits.
 fn wide<T>(array: &PrimitiveArray<T>, precision: u8, scale: i8) -> Values
 where
     T: DecimalType,
@@ -275,7 +276,7 @@ fn push_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// The shortest text that reads back as the same number; what is not finite as `NaN`, `Infinity`, `-Infinity`.
+/// The shortest text that parses to the same number; or `NaN`, `Infinity`, `-Infinity`.
 fn push_float<F: ryu::Float + Into<f64> + Copy>(value: F, out: &mut Vec<u8>) {
     let wide: f64 = value.into();
     if wide.is_finite() {

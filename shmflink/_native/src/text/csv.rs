@@ -1,4 +1,4 @@
-//! CSV (RFC 4180) in the dialects that readers know.
+//! CSV (RFC 4180) in common dialects.
 
 use super::cells::{CellKind, Column};
 use super::json;
@@ -6,11 +6,11 @@ use super::times::Standard;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Quoting {
-    /// Where a reader would otherwise see something else.
+    /// Only where a reader would otherwise read another value.
     Minimal,
     /// Everything that is not null.
     All,
-    /// Never; what would need quotes is an error.
+    /// Never; a cell that needs quotes is an error.
     Never,
 }
 
@@ -32,7 +32,7 @@ pub struct NeedsQuotes {
 }
 
 impl Style {
-    /// By byte: whether a cell that has it needs quotes.
+    /// By byte: whether a cell that contains it needs quotes.
     fn special(&self) -> [bool; 256] {
         let mut special = [false; 256];
         for byte in [self.delimiter, self.quote, b'\r', b'\n'] {
@@ -109,7 +109,7 @@ pub fn lines(columns: &[Column], rows: usize, style: &Style) -> Result<Vec<u8>, 
                 });
             }
         }
-        // A line with nothing on it is a null to a reader.
+        // Readers interpret an empty line as a null.
         let may_be_empty = columns.len() != 1 || columns[0].is_null(row) || style.quoting == Quoting::Never;
         if !may_be_empty && is_line_empty(&out, style) {
             out.extend_from_slice(&[style.quote, style.quote]);

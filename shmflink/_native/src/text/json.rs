@@ -7,7 +7,7 @@ use super::times::Standard;
 pub struct Style {
     pub standard: Standard,
     pub omits_nulls: bool,
-    /// Floats as Jackson writes Java's `BigDecimal` of them, which is what Flink's JSON functions give.
+    /// Floats as Jackson writes their `BigDecimal`, like Flink's JSON functions.
     pub has_java_floats: bool,
 }
 
@@ -66,7 +66,7 @@ pub fn push_value(column: &Column, row: usize, style: Style, out: &mut Vec<u8>) 
     }
 }
 
-/// `BigDecimal(Double.toString(value)).toString()`; a string of what is not finite.
+/// `BigDecimal(Double.toString(value)).toString()`; a string if the value is not finite.
 fn push_java_float(value: f64, out: &mut Vec<u8>) {
     if !value.is_finite() {
         let name = match value {
@@ -84,7 +84,7 @@ fn push_java_float(value: f64, out: &mut Vec<u8>) {
         out.push(b'-');
     }
     if digits.len() == 1 && !(-3..7).contains(&exponent) {
-        digits.push('0'); // Java writes at least one digit behind the point
+        digits.push('0'); // Java writes at least one digit after the point
     }
     let scale = digits.len() as i32 - 1 - exponent;
     let is_plain = (-3..7).contains(&exponent) || (scale >= 0 && exponent >= -6);
@@ -172,7 +172,7 @@ fn push_key(keys: &Column, row: usize, style: Style, out: &mut Vec<u8>) {
     }
 }
 
-/// The lines of a batch, each with LF behind it.
+/// The lines of a batch, each followed by LF.
 pub fn lines(names: &[&str], columns: &[Column], rows: usize, style: Style) -> Vec<u8> {
     let labels: Vec<Vec<u8>> = names
         .iter()

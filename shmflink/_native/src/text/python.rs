@@ -1,4 +1,4 @@
-//! What Python calls.
+//! The Python functions.
 
 use arrow_array::RecordBatch;
 use pyo3::prelude::*;

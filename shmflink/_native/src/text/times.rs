@@ -1,7 +1,7 @@
-//! Dates, times and timestamps as text, in the two standards that Flink's formats have.
+//! Dates, times and timestamps as text, in the two standards of Flink's formats.
 
-/// How a timestamp is written: `2020-12-30 12:13:14.5` or `2020-12-30T12:13:14.5`; with a `Z` behind it where the column
-/// has a time zone, because its values are instants.
+/// How a timestamp is written: `2020-12-30 12:13:14.5` or `2020-12-30T12:13:14.5`; followed by `Z` if the column
+/// has a time zone, because its values are then instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standard {
     Sql,
@@ -37,7 +37,7 @@ fn civil(days: i64) -> (i64, u32, u32) {
     (year, month as u32, day as u32)
 }
 
-/// `2020-12-30`; a year before 0 or after 9999 with its sign, as ISO 8601 has it.
+/// `2020-12-30`; a year before 0 or after 9999 has a sign, as in ISO 8601.
 pub fn push_date(out: &mut Vec<u8>, days: i64) {
     let (year, month, day) = civil(days);
     if (0..10_000).contains(&year) {
@@ -53,7 +53,7 @@ pub fn push_date(out: &mut Vec<u8>, days: i64) {
     push_pair(out, day);
 }
 
-/// `12:13:14.5`: the fraction without the zeros at its end. `per_second` is a power of ten.
+/// `12:13:14.5`: the fraction without trailing zeros. `per_second` is a power of ten.
 pub fn push_time(out: &mut Vec<u8>, value: i64, per_second: i64) {
     let seconds = value.div_euclid(per_second).rem_euclid(SECONDS_PER_DAY) as u32;
     push_pair(out, seconds / 3_600);

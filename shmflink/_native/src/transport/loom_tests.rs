@@ -252,8 +252,8 @@ fn loom_a_full_control_ring_wakes_its_producer() {
     });
 }
 
-/// The consumer keeps its one exclusive segment; only a floating credit, lent by backlog, lets the producer go on. At
-/// the end the loan is back in the pool.
+/// The consumer retains its only exclusive segment, so the producer can proceed only with a floating credit, lent
+/// because of its backlog. At the end, that credit is back in the pool.
 #[test]
 fn loom_backlog_borrows_and_gives_back() {
     check(2, || {
@@ -288,7 +288,7 @@ fn loom_backlog_borrows_and_gives_back() {
     });
 }
 
-/// Either end may go at any moment: what is referenced stays valid, and nothing is returned twice.
+/// Either end may close at any moment: referenced segments stay valid, and none is returned twice.
 #[test]
 fn loom_the_consumer_closes_while_the_producer_sends() {
     check(3, || {

@@ -83,8 +83,8 @@ impl Mapping {
             .expect("created mappings keep their descriptor")
             .as_raw_fd();
         if access == Access::PeersRead {
-            // SAFETY: fcntl on a descriptor we own. EINVAL on kernels before 5.1: there, peers are read-only by convention
-            // (`open` maps read-only), which is no worse than for the control memory.
+            // SAFETY: fcntl on a descriptor we own. EINVAL on kernels before 5.1: there, peers are read-only by
+            // convention (`open` maps read-only), which is no worse than for the control memory.
             unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, F_SEAL_FUTURE_WRITE) };
         }
         let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
@@ -223,7 +223,7 @@ fn mapped() -> MutexGuard<'static, Vec<(usize, usize)>> {
     MAPPED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether one of the addresses is in a shared mapping: somebody else may reuse such memory.
+/// Whether one of the addresses is in a shared mapping, whose memory its owner may reuse.
 pub fn is_any_shared(addresses: &[usize]) -> bool {
     let mapped = mapped();
     let is_shared = |address: usize| {
@@ -241,7 +241,7 @@ fn check_seals(fd: &OwnedFd, name: &str) -> Result<(), TransportError> {
     let needed = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
     if seals < 0 || seals & needed != needed {
         return Err(TransportError::Corrupt(format!(
-            "the descriptor received for the {name} is no sealed memfd (seals {seals:#x})"
+            "the descriptor received for the {name} is not a sealed memfd (seals {seals:#x})"
         )));
     }
     Ok(())
@@ -253,7 +253,7 @@ fn size_of_fd(fd: &OwnedFd, name: &str) -> Result<usize, TransportError> {
     // SAFETY: `status` is a valid out-pointer for the descriptor we own.
     if unsafe { libc::fstat(fd.as_raw_fd(), &mut status) } != 0 {
         return Err(TransportError::from_os(&format!(
-            "cannot look at the descriptor of the {name}"
+            "cannot examine the descriptor of the {name}"
         )));
     }
     if status.st_size <= 0 {

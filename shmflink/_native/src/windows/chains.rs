@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 pub const NONE: u32 = u32::MAX;
 
-/// The granule of a session that was taken and not put back.
+/// The granule of a session that was taken out and not put back.
 const NEVER: i64 = i64::MIN;
 
 #[derive(Clone, Copy, Debug)]

@@ -40,7 +40,7 @@ pub trait Windows: Send {
     fn fired(&self) -> i64;
     /// What had fired before a restore, while that is more than `fired()` for some keys.
     fn fired_before(&self) -> Option<&Fired>;
-    /// A lower bound for the timestamp of the next due window, if any is open: a mere check may come earlier.
+    /// A lower bound for the timestamp of the next due window, if any is open.
     fn next_due(&self) -> Option<i64>;
     fn groups(&self) -> usize;
     fn bytes(&self) -> usize;

@@ -5,7 +5,7 @@
 //! kept.rs      the common part of all kinds of windows: how tables and output are made
 //! slices.rs    the arithmetic of panes and windows       split.rs    rows of a batch by pane
 //! fired.rs     what had fired before a restore
-//! pane.rs      the rows of one stretch of time
+//! pane.rs      the rows of one pane
 //! panes.rs     tumbling and sliding windows              stacks.rs   merged panes of windows that overlap
 //! sessions.rs  sessions with a fixed gap                 chains.rs   the open sessions of each key
 //! ```

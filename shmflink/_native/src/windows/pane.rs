@@ -1,14 +1,14 @@
-//! A stretch of time; a window is one or more of them.
+//! A pane, a range of time; a window consists of one or more panes.
 
 use crate::aggregate::Table;
 
-/// Rows of one stretch of time.
+/// The rows of one pane.
 pub struct Pane {
     pub table: Table,
-    /// Rows that came after the table had been merged into the stacks.
+    /// Rows that arrived after the table had been merged into the stacks.
     pub late: Option<Table>,
     pub is_merged: bool,
-    /// Checkpoints have rows of it.
+    /// Whether checkpoints contain rows of the pane.
     pub is_saved: bool,
 }
 
@@ -21,7 +21,8 @@ impl Pane {
         self.tables().map(Table::groups).sum()
     }
 
-    /// Rows that a snapshot of changes has of it. With late rows it is the whole pane, because it is added up anew.
+    /// The rows of the pane in a snapshot of changes. If there are late rows, that is the whole pane, which is merged
+    /// again.
     pub fn changed(&self) -> usize {
         match (&self.late, self.table.marks()) {
             (None, Some(marks)) => marks.count(),

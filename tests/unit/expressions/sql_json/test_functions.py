@@ -184,7 +184,7 @@ def test_quoting() -> None:
         "",
         "😀",
     ]
-    with pytest.raises(DataFormatError, match="is no JSON string"):
+    with pytest.raises(DataFormatError, match="is not a JSON string"):
         values(A.json_unquote(), [r'"\x"'])
 
 
@@ -214,7 +214,7 @@ def test_objects_and_arrays() -> None:
 
 
 def test_json_that_is_put_in_must_be_json() -> None:
-    with pytest.raises(DataFormatError, match="'oops' is no JSON"):
+    with pytest.raises(DataFormatError, match="'oops' is not JSON"):
         values(json_array(JsonOnNull.NULL, json(A)), ["oops"])
     with pytest.raises(TypeMismatchError, match="inside json_object"):
         values(json(A), ["1"])

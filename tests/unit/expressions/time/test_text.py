@@ -67,7 +67,7 @@ def test_there_and_back(pattern: str) -> None:
 )
 def test_text_that_is_no_date(text: str) -> None:
     assert values(to_timestamp(A), [text]) == [None]
-    with pytest.raises(DataFormatError, match="is no date or timestamp"):
+    with pytest.raises(DataFormatError, match="is not a date or timestamp"):
         values(A.to_date, ["2024-01-01", text])
 
 

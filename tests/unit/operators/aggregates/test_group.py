@@ -70,7 +70,7 @@ def test_equal_arguments_are_evaluated_once() -> None:
         (_call("top_n", col("n"), parameters=(0,)), "a positive number"),
         (_call("list_agg", col("n")), "list_agg takes strings"),
         (_call("arg_min", col("n")), "arg_min takes 2 arguments, got 1"),
-        (_call("nonsense", col("n")), "no aggregate function nonsense"),
+        (_call("nonsense", col("n")), "unknown aggregate function nonsense"),
     ],
 )
 def test_a_misfit_names_call_line_and_columns(call: AggregateCall, message: str) -> None:

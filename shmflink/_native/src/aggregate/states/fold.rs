@@ -1,9 +1,9 @@
 //! `sum`, `sum0`, `min`, `max` of numbers, times and booleans: the value so far, in the row.
 //!
-//! Integers are summed in 64 bits (64-bit integers: see `whole_sum`), floats in float64 in order of arrival, decimals in
-//! 128 bits, or in 256 if they have many digits: no intermediate sum overflows. A sum that does not fit is an error;
-//! with Flink's types, integers wrap around as in Java, and decimals become null.
-//! Partial columns have the type to which values are widened, so merging is updating.
+//! Integers are summed in 64 bits (64-bit integers: see `whole_sum`), floats in float64 in order of arrival, decimals
+//! in 128 bits, or in 256 if they have many digits: no intermediate sum overflows. A sum that does not fit is an error;
+//! with Flink's types, integers wrap around as in Java, and decimals become null. Partial columns have the type to
+//! which values are widened, so merging is updating.
 
 use std::marker::PhantomData;
 
@@ -80,7 +80,7 @@ impl<W: Wide> Join<W> for Greater {
 
 struct Fold<W, J> {
     offset: usize,
-    /// Of partial columns.
+    /// The type of partial columns.
     data_type: DataType,
     result_type: DataType,
     seen: Seen,
@@ -95,7 +95,7 @@ impl<W: Kept + 'static, J: Join<W> + 'static> Fold<W, J> {
         Self::wider(data_type, data_type, call)
     }
 
-    /// The state has a type that holds more than the result's.
+    /// The state's type can represent more than the result's.
     fn wider(data_type: &DataType, result_type: &DataType, call: &Call<'_>) -> Box<dyn State> {
         Box::new(Self {
             offset: 0,

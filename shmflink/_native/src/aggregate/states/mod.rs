@@ -134,7 +134,7 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
         "approx_quantile" => digest::make(call)?,
         "approx_count_distinct" => registers::make(call)?,
         "top_n" => top::make(call)?,
-        other => return Err(TableError::Unfit(format!("no aggregate function {other}"))),
+        other => return Err(TableError::Unfit(format!("unknown aggregate function {other}"))),
     };
     let limit = match call.function {
         "arg_min" | "arg_max" | "top_n" => 2,

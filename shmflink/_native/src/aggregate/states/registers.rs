@@ -245,7 +245,7 @@ impl State for ApproximateCount {
             .filter(|(row, _)| sketches.is_valid(*row))
         {
             let merged = self.sketches[*group as usize].merge(sketches.value(row));
-            merged.ok_or_else(|| TableError::Internal("a sketch of approx_count_distinct that is none".into()))?;
+            merged.ok_or_else(|| TableError::Internal("an invalid sketch of approx_count_distinct".into()))?;
         }
         Ok(())
     }

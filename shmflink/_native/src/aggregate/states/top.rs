@@ -1,5 +1,5 @@
 //! `top_n(y, n)`: the n largest values as a list, largest first; `top_n(x, y, n)`: the x of the rows with the n largest
-//! y. Rows without y are ignored; the first of equals stays. Null without rows.
+//! y. Rows without y are ignored; of equal values, the first is kept. Null without rows.
 
 use arrow_array::ArrayRef;
 use arrow_buffer::{BooleanBuffer, NullBuffer};
@@ -138,7 +138,7 @@ impl State for Top {
 
     fn frozen(&self) -> Box<dyn State> {
         Box::new(Self {
-            order: Order::Bits, // of rows that do not come
+            order: Order::Bits, // groups whose rows have not arrived
             logs: self.logs.clone(),
             kept: self.kept.clone(),
             ..*self

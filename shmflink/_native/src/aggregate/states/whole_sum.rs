@@ -1,8 +1,8 @@
 //! `sum` and `sum0` of 64-bit integers: exact, in any order of the rows.
 //!
 //! ```text
-//! row of the group   | low 64 bits of the sum |       as the type of the sum reads them
-//! carries            group -> times 2^64              only of groups whose sum left 64 bits
+//! row of the group   | low 64 bits of the sum |       interpreted by the type of the sum
+//! carries            group -> times 2^64              only for groups whose sum left 64 bits
 //! sum                low + carry * 2^64
 //! ```
 //! Only a result that does not fit is an error; an intermediate sum may exceed 64 bits. A partial column has 128 bits.
@@ -52,14 +52,14 @@ impl Low for u64 {
     }
 }
 
-/// What sums have above their low 64 bits; no entry is zero.
+/// The bits of sums above the low 64; no entry is zero.
 #[derive(Clone, Default)]
 struct Carries {
     by_group: HashMap<u32, i64>,
 }
 
 impl Carries {
-    /// `low` and `value` added up: the new low bits. The carry of the group takes the rest.
+    /// Adds `low` and `value`; returns the new low bits. The carry of the group receives the rest.
     #[inline(always)]
     fn add<W: Low>(&mut self, group: u32, low: W, value: i128) -> W {
         let sum = low.whole().wrapping_add(value);
@@ -89,7 +89,7 @@ struct WholeSum<W> {
     offset: usize,
     data_type: DataType,
     seen: Seen,
-    /// Nothing seen is 0, not null.
+    /// Without input, the result is 0, not null.
     is_never_null: bool,
     limit: Limit,
     carries: Carries,
@@ -110,7 +110,7 @@ pub fn make<W: Low>(call: &Call<'_>, data_type: &DataType) -> Box<dyn State> {
 }
 
 impl<W: Low> WholeSum<W> {
-    /// Adds the values up in 64 bits where no sum can leave them, else with carries.
+    /// Adds the values in 64 bits if no sum can exceed them, otherwise with carries.
     #[inline(always)]
     fn add<V: Kept>(
         &mut self,
@@ -210,7 +210,7 @@ impl<W: Low> State for WholeSum<W> {
     }
 
     fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), TableError> {
-        self.limit.always(); // of what came so, nobody knows how large it is
+        self.limit.always(); // the size of a merged sum is unknown
         let offset = self.offset;
         for at in 0..slots.len() {
             let value = rows.read::<W>(at, offset).whole();
@@ -256,7 +256,7 @@ impl<W: Low> State for WholeSum<W> {
     }
 
     fn bytes(&self) -> usize {
-        let entry = size_of::<(u32, i64)>() + 1; // a control byte for each
+        let entry = size_of::<(u32, i64)>() + 1; // one control byte per entry
         self.seen.bytes() + self.carries.by_group.capacity() * entry
     }
 }

@@ -1,4 +1,4 @@
-//! Values that keep themselves in the words of a row, and how columns are made of them.
+//! Values that are stored in the words of a row, and how columns are made from them.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{make_array, ArrayRef};
@@ -13,14 +13,14 @@ use crate::aggregate::argument::{Argument, Narrow, Physical, Wide};
 pub const DECIMAL128_DIGITS: u8 = 38;
 pub const DECIMAL256_DIGITS: u8 = 76;
 
-/// A value that keeps itself in a row.
+/// A value that is stored in a row.
 pub trait Kept: Wide + Send {
     fn words(self) -> Vec<u64>;
     /// For decimals.
     fn wide(self) -> i256 {
         unreachable!("only decimals have digits to count");
     }
-    /// A column of `data_type`, which is what this was widened from.
+    /// A column of `data_type`, the type from which this was widened.
     fn array(values: Vec<Self>, data_type: &DataType, nulls: Option<NullBuffer>) -> ArrayRef;
     /// Calls `fold(row, value)` for each value of `argument` that is not null.
     fn each(argument: &Argument, start: usize, len: usize, fold: impl FnMut(usize, Self));

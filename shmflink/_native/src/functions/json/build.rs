@@ -46,13 +46,13 @@ fn json_unquote(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
         }
         match Scanner::document(text.as_bytes()) {
             Ok(value) if value.kind == JsonType::String => unescape(&text.as_bytes()[1..text.len() - 1], out),
-            _ => return Err(PyValueError::new_err(format!("{text} is no JSON string"))),
+            _ => return Err(PyValueError::new_err(format!("{text} is not a JSON string"))),
         }
         Ok(true)
     })
 }
 
-/// A column of values; `is_raw`: of JSON text, which is put in as it is.
+/// A column of values; `is_raw`: a column of JSON text, which is inserted unchanged.
 struct Part {
     column: Column,
     is_raw: bool,
@@ -71,7 +71,7 @@ impl Part {
         columns.iter().zip(raw).map(part).collect()
     }
 
-    /// Raw JSON that is empty counts as null.
+    /// Empty raw JSON counts as null.
     fn is_null(&self, row: usize) -> bool {
         self.column.is_null(row) || (self.is_raw && self.column.text(row).trim().is_empty())
     }
@@ -81,7 +81,7 @@ impl Part {
             out.extend_from_slice(b"null");
         } else if self.is_raw {
             let text = self.column.text(row);
-            Scanner::document(text.as_bytes()).map_err(|_| PyValueError::new_err(format!("'{text}' is no JSON")))?;
+            Scanner::document(text.as_bytes()).map_err(|_| PyValueError::new_err(format!("'{text}' is not JSON")))?;
             write_compact(text.as_bytes(), out);
         } else {
             push_value(&self.column, row, STYLE, out);
@@ -94,7 +94,7 @@ fn rows_of(columns: &[PyArray]) -> usize {
     columns.first().map_or(0, |column| column.array().len())
 }
 
-/// An object for each row, with these keys. `omits_nulls`: no member where the value is null.
+/// An object for each row, with these keys. `omits_nulls`: a null value adds no member.
 #[pyfunction]
 fn json_object(
     py: Python<'_>,
@@ -153,7 +153,7 @@ fn built(
     writer.into_python(py)
 }
 
-/// Each value as JSON; null where it is null.
+/// Each value as JSON; null for null.
 #[pyfunction]
 fn json_string(py: Python<'_>, values: PyArray) -> PyResult<Py<PyAny>> {
     let rows = values.array().len();

@@ -1,4 +1,4 @@
-//! Paths into JSON: `$`, `.key`, `['key']`, `[n]` (from the end where negative), `[*]`, `.*` and `..key`, after `lax` or
+//! Paths into JSON: `$`, `.key`, `['key']`, `[n]` (from the end if negative), `[*]`, `.*` and `..key`, after `lax` or
 //! `strict`. A path without `$` begins with a key.
 
 use super::scan::{unescape, JsonType, Malformed, Scanner, Value};
@@ -8,7 +8,7 @@ enum PathStep {
     Key(Vec<u8>),
     Index(i64),
     All,
-    /// A key of the value and of everything below it.
+    /// A key, in the value and in everything below it.
     Below(Vec<u8>),
 }
 
@@ -16,16 +16,16 @@ enum PathStep {
 pub struct Path {
     steps: Vec<PathStep>,
     has_star: bool,
-    /// In lax mode, what is not there is empty; in strict mode, as without a word, it is an error.
+    /// In lax mode a missing value is empty; in strict mode, the default, it is an error.
     pub is_lax: bool,
 }
 
-/// What a path leads to.
+/// The result of following a path.
 pub enum Found<'a> {
     One(Value<'a>),
-    /// Of a path with `*`, in order.
+    /// The values of a path with `*`, in order.
     Many(Vec<Value<'a>>),
-    /// A key or an item that is not there.
+    /// A key or an item is missing.
     Nothing,
 }
 
@@ -92,11 +92,11 @@ impl Path {
     }
 }
 
-/// Reads the next value to its end; what a step without `*` leads to.
+/// Reads the next value to its end; returns the value that a step without `*` selects.
 fn lead<'a>(scanner: &mut Scanner<'a>, step: &PathStep, scratch: &mut Vec<u8>) -> Result<Option<Value<'a>>, Malformed> {
     let mut found = None;
     match (scanner.next_kind()?, step) {
-        // Of a key that is there twice, the last counts.
+        // If a key occurs twice, the last one counts.
         (JsonType::Object, PathStep::Key(wanted)) => scanner.members(0, |key, member| {
             if is_key(key, wanted, scratch) {
                 found = Some(member);
@@ -122,7 +122,7 @@ fn lead<'a>(scanner: &mut Scanner<'a>, step: &PathStep, scratch: &mut Vec<u8>) -
     Ok(found)
 }
 
-/// Reads the next value to its end; what the step leads to goes to `out`.
+/// Reads the next value to its end; appends the values that the step selects to `out`.
 fn follow<'a>(
     scanner: &mut Scanner<'a>,
     step: &PathStep,
@@ -141,7 +141,7 @@ fn follow<'a>(
     Ok(())
 }
 
-/// The values of a key in a value and in everything below it, from above to below.
+/// The values of a key in a value and in everything below it, top-down.
 fn below<'a>(
     value: Value<'a>,
     wanted: &[u8],
@@ -207,7 +207,7 @@ fn next_step(path: &str) -> Option<(PathStep, &str)> {
     Some((step, after))
 }
 
-/// Text up to the quote; a backslash takes the next character as it is.
+/// Text up to the quote; the character after a backslash is literal.
 fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut key = String::new();
     let mut letters = text.char_indices();

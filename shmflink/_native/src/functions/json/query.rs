@@ -16,7 +16,7 @@ use super::path::{Found, Path};
 use super::scan::{unescape, write_sorted, JsonType, Scanner, Value};
 use crate::functions::texts::{strings, to_pyarrow, Writer};
 
-/// What became of a row.
+/// The status of a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Status {
@@ -51,7 +51,7 @@ fn is_json(py: Python<'_>, texts: PyArray, kind: &str) -> PyResult<Py<PyAny>> {
         "scalar" => JsonType::is_scalar,
         "array" => |kind| kind == JsonType::Array,
         "object" => |kind| kind == JsonType::Object,
-        other => return Err(PyValueError::new_err(format!("no kind of JSON: {other}"))),
+        other => return Err(PyValueError::new_err(format!("unknown kind of JSON: {other}"))),
     };
     let texts = strings(&texts)?;
     let is_such = |text: Option<&str>| {
@@ -62,7 +62,7 @@ fn is_json(py: Python<'_>, texts: PyArray, kind: &str) -> PyResult<Py<PyAny>> {
     to_pyarrow(py, Arc::new(answers))
 }
 
-/// Whether the path leads somewhere; false and the status where that is an error.
+/// Whether the path selects a value; false, with the status, in case of an error.
 #[pyfunction]
 fn json_exists(py: Python<'_>, texts: PyArray, path: &str) -> PyResult<Answer> {
     let path = compiled(path)?;
@@ -86,7 +86,7 @@ fn json_exists(py: Python<'_>, texts: PyArray, path: &str) -> PyResult<Answer> {
     answer(py, Arc::new(values), statuses)
 }
 
-/// Scalars as `string`, `boolean`, `int32`, `int64` or `float64`; null where the status is not fine.
+/// Scalars as `string`, `boolean`, `int32`, `int64` or `float64`; null unless the status is fine.
 #[pyfunction]
 fn json_value(py: Python<'_>, texts: PyArray, path: &str, kind: &str) -> PyResult<Answer> {
     let path = compiled(path)?;
@@ -113,12 +113,13 @@ fn json_value(py: Python<'_>, texts: PyArray, path: &str, kind: &str) -> PyResul
             let statuses = each_scalar(&texts, &path, parsed, |value| values.append_option(value))?;
             Ok((Arc::new(values.finish()) as ArrayRef, statuses))
         }
-        other => Err(PyValueError::new_err(format!("no type of JSON values: {other}"))),
+        other => Err(PyValueError::new_err(format!("unknown type of JSON values: {other}"))),
     })?;
     answer(py, values, statuses)
 }
 
-/// JSON text of what the path leads to; `wrapper`: `without`, `conditional` or `unconditional` array around it.
+/// JSON text of the values that the path selects; `wrapper`: `without`, `conditional` or `unconditional` array around
+/// it.
 #[pyfunction]
 fn json_query(py: Python<'_>, texts: PyArray, path: &str, wrapper: &str) -> PyResult<Answer> {
     let path = compiled(path)?;
@@ -163,7 +164,7 @@ fn each<'a>(
     Ok(statuses)
 }
 
-/// The scalar of a result, or what its absence is. JSON's null is null, and no absence.
+/// The scalar of a result, or the status of a missing one. JSON's null is null, and does not count as missing.
 fn scalar<'a>(found: Option<Found<'a>>, path: &Path) -> Result<Value<'a>, Status> {
     match found {
         Some(Found::One(value)) if value.kind == JsonType::Null => Err(Status::Fine),
@@ -214,7 +215,7 @@ fn boolean(value: Value<'_>) -> Option<bool> {
     }
 }
 
-/// A number, or a string of one.
+/// A number, or a string that contains one.
 fn parsed<T: std::str::FromStr>(value: Value<'_>) -> Option<T> {
     let text = match value.kind {
         JsonType::Number => value.text,

@@ -1,9 +1,9 @@
 //! A validating scanner of JSON (RFC 8259): it walks over values and finds their ends, without building anything.
 //!
-//! Members and items are found by their text, so that extracting a value reads the document once, allocates nothing for
-//! what is skipped, and still refuses a document that is malformed anywhere.
+//! Members and items are returned as slices of the text. Hence extracting a value reads the document once, allocates
+//! nothing for skipped parts, and still refuses a document that is malformed anywhere.
 
-const DEPTH_MAX: usize = 512; // of nested arrays and objects; bounds the stack
+const DEPTH_MAX: usize = 512; // limit of nested arrays and objects, which bounds the stack
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonType {
@@ -67,7 +67,7 @@ impl<'a> Scanner<'a> {
         Ok(value)
     }
 
-    /// Nothing but whitespace is left.
+    /// Checks that only whitespace is left.
     pub fn end(&mut self) -> Scanned<()> {
         self.skip_space();
         if self.at == self.text.len() {
@@ -244,7 +244,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// How many bytes at the front are plain text in a string, counted eight at a time: possibly fewer than there are.
+/// A lower bound for the number of plain text bytes at the front of a string; examines eight at a time.
 fn plain(text: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
@@ -331,7 +331,7 @@ pub fn write_compact(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// As `write_compact`, with the members of objects in the order of their keys, of a key that is there twice the last.
+/// Like `write_compact`, but with the members of objects sorted by key; if a key occurs twice, keeps the last.
 pub fn write_sorted(value: Value<'_>, out: &mut Vec<u8>) {
     let mut scanner = Scanner::new(value.text);
     match value.kind {

@@ -9,12 +9,12 @@ use pyo3_arrow::PyArray;
 
 use super::column::{strings, to_pyarrow, write_strings, Texts};
 
-/// All letters in upper (or lower) case. Text of ASCII alone, the usual case, is changed as one buffer.
+/// All letters in upper (or lower) case. Pure ASCII text, the usual case, is converted as one buffer.
 #[pyfunction]
 fn change_case(py: Python<'_>, texts: PyArray, is_upper: bool) -> PyResult<Py<PyAny>> {
     let array = strings(&texts)?;
     if array.is_empty() {
-        return to_pyarrow(py, Arc::new(StringArray::new_null(0))); // its offsets may lie outside of its bytes
+        return to_pyarrow(py, Arc::new(StringArray::new_null(0))); // its offsets may lie outside its bytes
     }
     let offsets = array.value_offsets();
     let used = &array.values()[offsets[0] as usize..offsets[array.len()] as usize];

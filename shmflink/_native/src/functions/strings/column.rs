@@ -12,7 +12,7 @@ use pyo3_arrow::PyArray;
 pub use crate::functions::texts::{bytes, strings, to_pyarrow, Writer};
 
 pub fn too_long() -> PyErr {
-    PyValueError::new_err("the strings of a batch are more than 2 GiB: use smaller batches")
+    PyValueError::new_err("the strings of a batch exceed 2 GiB: use smaller batches")
 }
 
 /// Strings by row.
@@ -42,7 +42,7 @@ impl Texts {
         }
     }
 
-    /// Bytes of all values: a guess at the size of a result.
+    /// Bytes of all values: an estimate of the size of a result.
     pub fn size(&self, rows: usize) -> usize {
         let offsets = self.array.value_offsets();
         let size = (offsets[offsets.len() - 1] - offsets[0]) as usize;
@@ -84,7 +84,7 @@ fn is_constant(length: usize, rows: usize) -> PyResult<bool> {
     Ok(length != rows)
 }
 
-/// A string for each row. `write` appends it and returns whether there is one.
+/// A string for each row. `write` appends it and returns whether the row has one.
 pub fn write_strings(
     py: Python<'_>,
     rows: usize,

@@ -79,7 +79,7 @@ fn utf16_encoded(text: &str, is_big: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// Letters that the set does not have become `?`, as in Java.
+/// Letters that the character set lacks become `?`, as in Java.
 fn encoded(text: &[u8], charset: &str, out: &mut Vec<u8>) -> Option<()> {
     let text = std::str::from_utf8(text).ok()?;
     let narrow = |limit: u32| {
@@ -117,7 +117,7 @@ fn utf16_decoded(bytes: &[u8], is_big: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Bytes that mean nothing become U+FFFD, as in Java.
+/// Invalid bytes become U+FFFD, as in Java.
 fn decoded(bytes: &[u8], charset: &str, out: &mut Vec<u8>) -> Option<()> {
     let wide = |limit: u8| {
         move |byte: &u8| {
@@ -165,7 +165,7 @@ fn encode_bytes(py: Python<'_>, values: PyArray, form: &str) -> PyResult<Py<PyAn
     let writer = match form {
         "base64" => converted(py, &values, base64_encoded)?,
         "hex" => converted(py, &values, hex_encoded)?,
-        other => return Err(PyTypeError::new_err(format!("no form {other}"))),
+        other => return Err(PyTypeError::new_err(format!("unknown encoding {other}"))),
     };
     to_pyarrow(py, Arc::new(writer.finish()))
 }
@@ -176,7 +176,7 @@ fn decode_bytes(py: Python<'_>, values: PyArray, form: &str) -> PyResult<Py<PyAn
     let writer = match form {
         "base64" => converted(py, &values, base64_decoded)?,
         "hex" => converted(py, &values, hex_decoded)?,
-        other => return Err(PyTypeError::new_err(format!("no form {other}"))),
+        other => return Err(PyTypeError::new_err(format!("unknown encoding {other}"))),
     };
     to_pyarrow(py, Arc::new(writer.finish_binary()))
 }

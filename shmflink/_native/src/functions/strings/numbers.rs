@@ -27,7 +27,7 @@ fn whole_number(text: &[u8]) -> Option<i64> {
         None if digits.is_empty() => return None,
         None => digits,
     };
-    // Negative numbers reach one further, so that all are built as such.
+    // The range of negative numbers is larger by one, so the number is built negated.
     let mut number: i64 = 0;
     for byte in whole {
         if !byte.is_ascii_digit() {
@@ -46,7 +46,7 @@ fn whole_number(text: &[u8]) -> Option<i64> {
 fn float_number(text: &str) -> Option<f64> {
     let unsigned = text.trim_start_matches(['+', '-']);
     if unsigned.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
-        // Rust also reads "inf" and "nan" in any case: so do the tools that write such files.
+        // Rust also parses "inf" and "nan" in any case, as do the tools that write such files.
         return text.parse().ok();
     }
     let text = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
@@ -81,7 +81,7 @@ fn parse_floats(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     to_pyarrow(py, Arc::new(numbers))
 }
 
-/// `Double.toString`: shortest digits, at least one behind the point, an exponent from 10^7 on and below 10^-3.
+/// `Double.toString`: shortest digits, at least one after the point, an exponent from 10^7 on and below 10^-3.
 fn write_java(scientific: &str, out: &mut Vec<u8>) {
     let (sign, rest) = scientific
         .strip_prefix('-')
@@ -144,7 +144,7 @@ fn written<T: Copy + Into<f64> + std::fmt::LowerExp>(
                     .extend_from_slice(if double > 0.0 { b"Infinity" } else { b"-Infinity" });
             } else {
                 scientific.clear();
-                let _ = write!(scientific, "{number:e}"); // into a String: it cannot fail
+                let _ = write!(scientific, "{number:e}"); // writing into a String cannot fail
                 write_java(&scientific, &mut writer.bytes);
             }
         }

@@ -15,7 +15,7 @@ use super::column::{to_pyarrow, write_booleans, write_numbers, write_strings, Nu
 
 const PATTERNS_KEPT_MAX: usize = 256;
 
-/// Java's pattern as this engine has it.
+/// Java's pattern in this engine's syntax.
 fn translated(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut letters = pattern.chars();
@@ -72,7 +72,7 @@ fn compiled(pattern: &str) -> Result<Option<Regex>, String> {
     })
 }
 
-/// Calls `visit` with each match as Java's `Matcher.find` gives them.
+/// Calls `visit` with each match, like Java's `Matcher.find`.
 fn each_match<'t>(regex: &Regex, text: &'t str, mut visit: impl FnMut(Match<'t>)) {
     let mut at = 0;
     while let Some(found) = regex.find_at(text, at) {
@@ -84,7 +84,7 @@ fn each_match<'t>(regex: &Regex, text: &'t str, mut visit: impl FnMut(Match<'t>)
     }
 }
 
-/// As `each_match`, with groups.
+/// Like `each_match`, with groups.
 fn each_captures<'t>(regex: &Regex, text: &'t str, mut visit: impl FnMut(&Captures<'t>)) {
     let mut at = 0;
     while let Some(captures) = regex.captures_at(text, at) {
@@ -97,7 +97,7 @@ fn each_captures<'t>(regex: &Regex, text: &'t str, mut visit: impl FnMut(&Captur
     }
 }
 
-/// Behind a match; behind an empty one, a character further.
+/// The position after a match; after an empty match, one character further.
 fn next_start(text: &str, start: usize, end: usize) -> Option<usize> {
     if start < end {
         return Some(end);
@@ -170,7 +170,7 @@ fn regex_test(py: Python<'_>, texts: PyArray, pattern: PyArray, rows: usize) -> 
     patterns.checked(result)
 }
 
-/// How many parts match.
+/// The number of matches.
 #[pyfunction]
 fn regex_count(py: Python<'_>, texts: PyArray, pattern: PyArray, rows: usize) -> PyResult<Py<PyAny>> {
     let (texts, mut patterns) = (Texts::new(&texts, rows)?, Patterns::new(&pattern, rows)?);
@@ -214,7 +214,7 @@ fn regex_extract(py: Python<'_>, texts: PyArray, pattern: PyArray, group: PyArra
     patterns.checked(result)
 }
 
-/// Group `group` of all parts that match, as a list; null for no such group.
+/// Group `group` of all matches, as a list; null if there is no such group.
 #[pyfunction]
 fn regex_extract_all(
     py: Python<'_>,
@@ -255,7 +255,7 @@ fn append_groups(
     Some(())
 }
 
-/// All parts that match replaced by a text that is taken as it is.
+/// Replaces all matches by a literal text.
 #[pyfunction]
 fn regex_replace(
     py: Python<'_>,
@@ -280,7 +280,7 @@ fn regex_replace(
     patterns.checked(result)
 }
 
-/// Parts between matches, as Java's `String.split` gives them: at most `limit`; 0: all, without empty ones at the end.
+/// Parts between matches, like Java's `String.split`: at most `limit`; 0: all, without trailing empty ones.
 #[pyfunction]
 fn regex_split(py: Python<'_>, texts: PyArray, pattern: PyArray, limit: usize, rows: usize) -> PyResult<Py<PyAny>> {
     let (texts, mut patterns) = (Texts::new(&texts, rows)?, Patterns::new(&pattern, rows)?);

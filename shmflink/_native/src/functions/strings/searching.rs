@@ -1,4 +1,4 @@
-//! Strings within strings.
+//! Search in strings.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ fn text_matches(py: Python<'_>, texts: PyArray, others: PyArray, place: &str, ro
         "start" => write_booleans(py, rows, |row| Some(texts.get(row)?.starts_with(others.get(row)?))),
         "end" => write_booleans(py, rows, |row| Some(texts.get(row)?.ends_with(others.get(row)?))),
         "anywhere" => write_booleans(py, rows, |row| Some(texts.get(row)?.contains(others.get(row)?))),
-        other => Err(PyValueError::new_err(format!("no place {other}"))),
+        other => Err(PyValueError::new_err(format!("unknown place {other}"))),
     }
 }
 
@@ -40,7 +40,7 @@ fn text_position(py: Python<'_>, texts: PyArray, needles: PyArray, from_: PyArra
     })
 }
 
-/// All occurrences replaced.
+/// Replaces all occurrences.
 #[pyfunction]
 fn replace_text(
     py: Python<'_>,
@@ -85,7 +85,7 @@ fn translated(text: &str, rules: &HashMap<char, Option<char>>, out: &mut Vec<u8>
     }
 }
 
-/// Letters of `from` replaced by those of `to` at the same place; those without one go.
+/// Replaces letters of `from` by those of `to` at the same position; removes those without a counterpart.
 #[pyfunction]
 fn translate_text(py: Python<'_>, texts: PyArray, from_: PyArray, to: PyArray, rows: usize) -> PyResult<Py<PyAny>> {
     let texts = Texts::new(&texts, rows)?;
@@ -104,7 +104,7 @@ fn translate_text(py: Python<'_>, texts: PyArray, from_: PyArray, to: PyArray, r
     })
 }
 
-/// The string without the letters of `letters` at its start and its end, as asked.
+/// Removes the letters of `letters` from the start, the end, or both.
 #[pyfunction]
 fn trim_text(
     py: Python<'_>,

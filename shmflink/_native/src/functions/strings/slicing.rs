@@ -1,11 +1,11 @@
-//! Parts of strings by positions of code points, from 1; strings put together.
+//! Parts of strings by positions of code points, from 1; concatenation.
 
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
 use super::column::{write_strings, Numbers, Texts};
 
-/// Bytes up to code point `index`, from 0; the length of the text where it has fewer.
+/// Bytes before code point `index`, from 0; the length of the text if it has fewer.
 fn byte_at(text: &str, index: usize) -> usize {
     if text.is_ascii() {
         return index.min(text.len());
@@ -17,8 +17,8 @@ fn code_points(text: &str) -> usize {
     text.chars().count()
 }
 
-/// The part from `begin`: counted from 1, from the end where negative, 0 as 1. Empty where it begins outside; null for a
-/// negative length.
+/// The part from `begin` on: counted from 1, from the end if negative; 0 means 1. Empty if it begins outside; null for
+/// a negative length.
 fn substring_of(text: &str, begin: i64, length: Option<i64>) -> Option<&str> {
     if length.is_some_and(|length| length < 0) {
         return None;
@@ -73,7 +73,7 @@ fn text_end(py: Python<'_>, texts: PyArray, length: PyArray, is_left: bool, rows
     })
 }
 
-/// Padded, or cut, to a length in code points. Null for a negative length or an empty padding.
+/// Pads or truncates to a length in code points. Null for a negative length or an empty padding.
 #[pyfunction]
 fn pad_text(
     py: Python<'_>,
@@ -110,7 +110,7 @@ fn pad_text(
 }
 
 /// Replaces `length` code points from `start` on; without a length, as many as the replacement has. Returns the text
-/// unchanged if `start` is outside of it.
+/// unchanged if `start` is outside it.
 #[pyfunction]
 #[pyo3(signature = (texts, replacement, start, length, rows))]
 fn overlay_text(
@@ -142,7 +142,7 @@ fn overlay_text(
     })
 }
 
-/// The strings of a row that are not null, with separators between them; null where the separator is.
+/// The strings of a row that are not null, joined by the separator; null if the separator is null.
 #[pyfunction]
 fn join_text(py: Python<'_>, separator: PyArray, texts: Vec<PyArray>, rows: usize) -> PyResult<Py<PyAny>> {
     let separators = Texts::new(&separator, rows)?;

@@ -10,8 +10,8 @@ use pyo3_arrow::PyArray;
 
 use super::column::{strings, to_pyarrow, too_long, write_strings, Numbers, Texts};
 
-const LANES: usize = 64; // bytes that are compared together
-const BLOCK: usize = 16; // bytes that are copied together
+const LANES: usize = 64; // bytes that are compared at once
+const BLOCK: usize = 16; // bytes that are copied at once
 
 /// The words of a result.
 struct Words {
@@ -48,9 +48,9 @@ impl Words {
 
     fn into_lists(self, texts: &StringArray) -> ListArray {
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.ends));
-        // SAFETY: the words are parts of UTF-8 strings between separators that are whole UTF-8 strings themselves, or between
-        // ASCII bytes or at ends of characters: each is UTF-8. Offsets ascend and end at the length of the buffer; the
-        // input has less than 2 GiB, and no word is longer than its row.
+        // SAFETY: the words are parts of UTF-8 strings between separators that are whole UTF-8 strings themselves, or
+        // between ASCII bytes or at ends of characters: each is UTF-8. Offsets ascend and end at the length of the
+        // buffer; the input has less than 2 GiB, and no word is longer than its row.
         let words = unsafe { StringArray::new_unchecked(offsets, Buffer::from_vec(self.bytes), None) };
         let field = Arc::new(Field::new("item", DataType::Utf8, true));
         let lists = OffsetBuffer::new(ScalarBuffer::from(self.lists));
@@ -96,8 +96,8 @@ fn at_characters(text: &str, words: &mut Words) {
     }
 }
 
-/// Words are short: 64 bytes are compared at once, and the hits taken from a mask one by one, so that the processor
-/// guesses wrong once in many words. The row is `all[from..to]`.
+/// Words are short: compares 64 bytes at once and takes the hits from a mask one by one, so that branches are rarely
+/// mispredicted. The row is `all[from..to]`.
 fn at_byte(all: &[u8], from: usize, to: usize, separator: u8, words: &mut Words) {
     let mut start = from;
     for at in (from..to).step_by(LANES) {
@@ -112,7 +112,7 @@ fn at_byte(all: &[u8], from: usize, to: usize, separator: u8, words: &mut Words)
     push_short(all, start, to, words);
 }
 
-/// Starts and ends of words are where white space begins and ends.
+/// Words start where white space ends, and end where it begins.
 fn at_spaces(all: &[u8], from: usize, to: usize, words: &mut Words) {
     let mut start = from;
     for at in (from..to).step_by(LANES) {
@@ -131,7 +131,7 @@ fn at_spaces(all: &[u8], from: usize, to: usize, words: &mut Words) {
     }
 }
 
-/// Copies a whole block where the word fits one: cheaper than a copy of its length.
+/// Copies a whole block if the word fits into one, which is cheaper than copying its exact length.
 #[inline]
 fn push_short(all: &[u8], start: usize, end: usize, words: &mut Words) {
     let length = end - start;
@@ -150,7 +150,7 @@ fn push_short(all: &[u8], start: usize, end: usize, words: &mut Words) {
     words.ends.push((filled + length) as i32);
 }
 
-/// A bit for each of the 64 bytes from `at` on that matches and is before `to`.
+/// One bit per byte of the 64 from `at` on: set if the byte matches and is before `to`.
 #[inline]
 fn mask(all: &[u8], at: usize, to: usize, is_wanted: impl Fn(u8) -> bool) -> u64 {
     let mut padded = [0; LANES];

@@ -1,4 +1,4 @@
-//! A column of row groups that follow each other.
+//! A column of consecutive row groups.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use super::thrift::Stop;
 use super::values::{Dictionary, Kind, Output};
 use super::{Result, ENDS_EARLY};
 
-/// What is read of a page at first: its header, and mostly nothing of the next page.
+/// Bytes read of a page at first: its header, and usually nothing of the next page.
 const HEADER_BYTES: usize = 1 << 10;
-/// The statistics in a header may be long.
+/// The limit of a header, whose statistics may be long.
 const HEADER_BYTES_MAX: usize = 4 << 20;
 
-/// Larger dictionaries are not handed out: looking at all their values may take longer than at the rows'.
+/// Larger dictionaries are not returned: processing all their values may take longer than processing the rows.
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
-/// Snappy copies up to 64 bytes by three.
+/// Snappy encodes a copy of up to 64 bytes in three bytes.
 const COMPRESSION_MAX: usize = 22;
 
-/// Memory that all columns use in turns.
+/// Memory that the columns use alternately.
 #[derive(Default)]
 pub struct Scratch {
     compressed: Vec<u8>,
@@ -35,7 +35,7 @@ pub struct Scratch {
     decoder: snap::raw::Decoder,
 }
 
-/// The pages of a column in one row group: bytes of the file.
+/// The pages of a column in one row group, as a byte range of the file.
 #[derive(Clone, Copy)]
 pub struct Chunk {
     pub start: u64,
@@ -51,18 +51,19 @@ pub struct ColumnDecoder {
     data_type: DataType,
     is_nullable: bool,
     keeps_dictionaries: bool,
-    /// The chunk in hand: where its next page begins, and rows whose page is not in memory yet.
+    /// The current chunk: where its next page begins, and the rows whose page is not in memory yet.
     at: u64,
     chunk: Chunk,
     dictionary: Option<Arc<Dictionary>>,
     is_kept: bool,
     page: Page,
-    /// Rows to be skipped before the next one is wanted.
+    /// Rows to skip before the next selected one.
     behind: usize,
 }
 
 impl ColumnDecoder {
-    /// `keeps_dictionaries`: texts of small dictionaries are handed out as those. `memory`: of an earlier page.
+    /// `keeps_dictionaries`: strings with small dictionaries are returned as dictionaries. `memory`: of an earlier
+    /// page.
     pub fn new(
         file: LocalFile,
         chunks: VecDeque<Chunk>,
@@ -94,7 +95,7 @@ impl ColumnDecoder {
         }
     }
 
-    /// The memory of its pages, for another column.
+    /// Returns the memory of its pages, for another column.
     pub fn into_memory(self) -> Vec<u8> {
         self.page.bytes
     }
@@ -103,7 +104,7 @@ impl ColumnDecoder {
         self.behind += rows;
     }
 
-    /// The wanted ones of the next `rows` rows; `mask` has as many bits, None: all.
+    /// The selected ones of the next `rows` rows; `mask` has one bit per row, None selects all.
     pub fn take(&mut self, rows: usize, mask: Option<&BooleanBuffer>, scratch: &mut Scratch) -> Result<ArrayRef> {
         let mut output = Output::new(self.kind);
         let mut done = 0;
@@ -142,7 +143,7 @@ impl ColumnDecoder {
         Ok(())
     }
 
-    /// Loads the next data page, or skips it if none of its rows is wanted.
+    /// Loads the next data page, or skips it if none of its rows is selected.
     fn next_page(&mut self, scratch: &mut Scratch) -> Result<()> {
         if self.chunk.rows == 0 {
             self.chunk = self.chunks.pop_front().ok_or(ENDS_EARLY)?;
@@ -173,7 +174,7 @@ impl ColumnDecoder {
                 Ok(header) => return Ok(header),
                 Err(Stop::Short) if length < held.min(HEADER_BYTES_MAX) => length *= 8,
                 Err(Stop::Short) => return Err(ENDS_EARLY.to_owned()),
-                Err(Stop::Bad) => return Err("a page header is none".to_owned()),
+                Err(Stop::Bad) => return Err("an invalid page header".to_owned()),
             }
         }
     }
@@ -193,7 +194,7 @@ impl ColumnDecoder {
 
     fn load_dictionary(&mut self, header: &PageHeader, body: u64, scratch: &mut Scratch) -> Result<()> {
         if self.dictionary.is_some() || header.encoding == Encoding::Other {
-            return Err("a dictionary page is not in its place".to_owned());
+            return Err("a dictionary page is not the first page".to_owned());
         }
         self.load(header, body, scratch)?;
         let bytes = &self.page.bytes[..header.uncompressed];
@@ -215,18 +216,18 @@ impl ColumnDecoder {
         };
         if !(self.chunk.is_compressed && is_compressed) {
             if length != stored {
-                return Err("a page that is not compressed has two lengths".to_owned());
+                return Err("an uncompressed page has two different lengths".to_owned());
             }
             return self.file.read_exactly(self.page.room(length), body);
         }
         let compressed = self.file.read_into(&mut scratch.compressed, body, stored)?;
         let (head, tail) = compressed.split_at_checked(levels).ok_or(ENDS_EARLY)?;
         let told = match tail {
-            [] => 0, // where all rows are null
+            [] => 0, // if all rows are null
             _ => snap::raw::decompress_len(tail).map_err(|error| error.to_string())?,
         };
         if levels.checked_add(told) != Some(length) || told / COMPRESSION_MAX > tail.len() {
-            return Err("a page has another length than its header says".to_owned());
+            return Err("the length of a page differs from its header".to_owned());
         }
         let (levels, values) = self.page.room(length).split_at_mut(levels);
         levels.copy_from_slice(head);
@@ -238,7 +239,7 @@ impl ColumnDecoder {
     }
 }
 
-/// How many rows from `at` on are not wanted.
+/// The number of rows from `at` on that are not selected.
 fn idle_rows(mask: &BooleanBuffer, at: usize) -> usize {
     if mask.value(at) {
         return 0;

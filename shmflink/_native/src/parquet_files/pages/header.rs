@@ -2,7 +2,7 @@
 
 use super::thrift::{Compact, Read, FALSE, STRUCT};
 
-/// How the values of a page are written.
+/// The encoding of a page's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Plain,
@@ -12,9 +12,9 @@ pub enum Encoding {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageKind {
-    /// Levels stand in front of the values, both compressed as one.
+    /// Levels precede the values; both are compressed together.
     Data,
-    /// Levels stand uncompressed in front: so many bytes of repetition and definition levels.
+    /// Uncompressed levels precede the values: the bytes of repetition levels and of definition levels.
     DataV2 {
         repetition: usize,
         definition: usize,
@@ -28,16 +28,16 @@ pub enum PageKind {
 pub struct PageHeader {
     pub kind: PageKind,
     pub encoding: Encoding,
-    /// Of V1 pages: whether definition levels are runs, as they have been since 2013.
+    /// For V1 pages: whether definition levels are run-length encoded, as they have been since 2013.
     pub has_run_levels: bool,
     pub values: usize,
     pub compressed: usize,
     pub uncompressed: usize,
-    /// Of the header itself.
+    /// The bytes of the header itself.
     pub bytes: usize,
 }
 
-/// What a struct of one page type says.
+/// The fields of the struct for one page type.
 struct Details {
     values: usize,
     encoding: i64,
@@ -50,7 +50,7 @@ struct Details {
 const RLE: i64 = 3;
 
 impl PageHeader {
-    /// Short where the header does not end in these bytes.
+    /// `Short` if the header does not end within these bytes.
     pub fn read(bytes: &[u8]) -> Read<Self> {
         let (mut compact, mut last) = (Compact::new(bytes), 0);
         let (mut page_type, mut uncompressed, mut compressed) = (-1, 0, 0);

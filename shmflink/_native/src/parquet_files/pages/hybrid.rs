@@ -4,12 +4,12 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 
 use super::{Result, ENDS_EARLY};
 
-/// Bytes that must follow those of any page in memory: packed integers are loaded eight bytes at a time.
+/// Bytes that must follow those of every page in memory, because packed integers are loaded eight bytes at a time.
 pub const PADDING_BYTES: usize = 8;
 
 pub const WIDTH_MAX: u8 = 32;
 
-/// Four such integers are in a word of 64 bits, wherever in its first byte they begin.
+/// Four integers of this width fit into a 64-bit word, at any start bit of its first byte.
 const FOUR_WIDTH_MAX: usize = (64 - 7) / 4;
 
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ enum Run {
     },
 }
 
-/// A place in runs. It holds no bytes: the same ones are given to each call, with PADDING_BYTES after `end`.
+/// A position in runs. It owns no bytes: every call must pass the same bytes, with PADDING_BYTES after `end`.
 pub struct Hybrid {
     at: usize,
     end: usize,
@@ -57,7 +57,7 @@ impl Hybrid {
         let (count, width) = ((head >> 1) as usize, usize::from(self.width));
         if head & 1 == 1 {
             let whole = count * width; // bytes of `count` groups of eight
-            let held = whole.min(self.end - self.at); // some writers cut the last group
+            let held = whole.min(self.end - self.at); // some writers truncate the last group
             let left = (held * 8).checked_div(width).unwrap_or(count * 8);
             self.run = Run::Packed { bit: self.at * 8, left };
             self.at += held;
@@ -80,7 +80,7 @@ impl Hybrid {
         Ok(byte)
     }
 
-    /// Hands `count` integers out, run by run.
+    /// Returns `count` integers, run by run.
     fn runs(&mut self, bytes: &[u8], mut count: usize, mut take: impl FnMut(Run)) -> Result<()> {
         while count > 0 {
             let width = usize::from(self.width);
@@ -111,7 +111,7 @@ impl Hybrid {
         self.runs(bytes, count, |_| ())
     }
 
-    /// The next `count` integers, appended. All are below `limit`, or it is an error.
+    /// Appends the next `count` integers. An integer that is not below `limit` is an error.
     pub fn read(&mut self, bytes: &[u8], count: usize, limit: usize, into: &mut Vec<u32>) -> Result<()> {
         let (width, from) = (usize::from(self.width), into.len());
         into.reserve(count);
@@ -126,7 +126,7 @@ impl Hybrid {
         Ok(())
     }
 
-    /// The next `count` bits, `width` being 1; None where all are set.
+    /// The next `count` bits, for `width` 1; None if all are set.
     pub fn bits(&mut self, bytes: &[u8], count: usize) -> Result<Option<BooleanBuffer>> {
         let mut bits = BooleanBufferBuilder::new(0);
         let mut is_all = true;

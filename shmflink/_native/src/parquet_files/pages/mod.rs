@@ -1,19 +1,20 @@
-//! Pages of flat columns -> arrays of the rows that are wanted, and of no others.
+//! Pages of flat columns -> arrays of the selected rows only.
 //!
 //! ```text
-//! thrift.rs      the compact protocol, as far as page headers need it
+//! thrift.rs      the part of the compact protocol that page headers need
 //! header.rs      page headers
 //! hybrid.rs      runs of repeated and bit-packed integers: definition levels, indices into dictionaries
-//! selection.rs   which rows of a span are wanted
-//! values.rs      plain values and dictionaries; what rows become
-//! page.rs        a page in memory, and how far it is read
-//! column.rs      a column of row groups that follow each other
+//! selection.rs   which rows of a span are selected
+//! values.rs      plain values and dictionaries; the selected rows as an array
+//! page.rs        a page in memory, and the position up to which it has been read
+//! column.rs      a column of consecutive row groups
 //! ```
-//! Formats: <https://parquet.apache.org/docs/file-format/>. A decoder that reads first and filters later touches every value
-//! three times and allocates each page anew; this one takes the wanted values from the decompressed page, whose memory is
-//! used again, skips pages without a wanted row unread, and hands dictionaries out as they are in the file.
+//! Formats: <https://parquet.apache.org/docs/file-format/>. A decoder that reads first and filters later touches every
+//! value three times and allocates memory for each page. This decoder takes the selected values from the decompressed
+//! page, whose memory is reused, does not read pages without selected rows, and returns dictionaries as they are in the
+//! file.
 //!
-//! All bytes come from outside: every length is checked, what contradicts itself is an error in words.
+//! All bytes come from outside: every length is checked, and a contradiction is an error with a description.
 
 mod column;
 mod header;
@@ -28,4 +29,4 @@ pub use values::Kind;
 
 pub type Result<T> = std::result::Result<T, String>;
 
-pub const ENDS_EARLY: &str = "the column ends before the rows that the footer promises";
+pub const ENDS_EARLY: &str = "the column has fewer rows than the footer states";

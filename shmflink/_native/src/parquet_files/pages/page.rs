@@ -1,4 +1,4 @@
-//! A data page in memory, and how far it is read.
+//! A data page in memory, and the position up to which it has been read.
 
 use std::sync::Arc;
 
@@ -18,20 +18,20 @@ enum Place {
     Indexed(Hybrid),
 }
 
-/// One page of a column. Its memory is used again by the next one.
+/// One page of a column. The next page reuses its memory.
 pub struct Page {
-    /// Decompressed, from the first level on; PADDING_BYTES follow.
+    /// The decompressed bytes, from the first level on, followed by PADDING_BYTES.
     pub bytes: Vec<u8>,
     end: usize,
     pub rows_left: usize,
     row: usize,
-    /// None: no row is null.
+    /// None if no row is null.
     valid: Option<BooleanBuffer>,
     place: Place,
 }
 
 impl Page {
-    /// `bytes`: memory that may be used, whatever is in it.
+    /// `bytes`: memory to reuse; its content is irrelevant.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self {
             bytes,
@@ -43,7 +43,7 @@ impl Page {
         }
     }
 
-    /// Room for the bytes of the page.
+    /// Makes room for the bytes of the page.
     pub fn room(&mut self, length: usize) -> &mut [u8] {
         if self.bytes.len() < length + PADDING_BYTES {
             self.bytes.resize(length + PADDING_BYTES, 0);
@@ -52,7 +52,7 @@ impl Page {
         &mut self.bytes[..length]
     }
 
-    /// The bytes are here; where are levels and values?
+    /// Locates levels and values, once the bytes have been read.
     pub fn begin(&mut self, header: &PageHeader, is_nullable: bool) -> Result<()> {
         let (levels, values) = self.parts(header, is_nullable)?;
         let mut count = header.values;
@@ -73,14 +73,14 @@ impl Page {
                 }
                 Place::Indexed(Hybrid::new(values + 1, self.end, width))
             }
-            Encoding::Other => return Err("a page has an encoding that the footer does not name".to_owned()),
+            Encoding::Other => return Err("a page has an encoding that the footer does not list".to_owned()),
         };
         self.row = 0;
         self.rows_left = header.values;
         Ok(())
     }
 
-    /// Start and end of the definition levels, if there are some, and where values begin.
+    /// Start and end of the definition levels, if there are any, and the start of the values.
     fn parts(&self, header: &PageHeader, is_nullable: bool) -> Result<(Option<(usize, usize)>, usize)> {
         let (start, length) = match header.kind {
             PageKind::DataV2 {
@@ -101,7 +101,7 @@ impl Page {
         Ok(((is_nullable && length > 0).then_some((start, end)), end))
     }
 
-    /// The validity of the next rows, where it must be looked at, and how many values they have.
+    /// The validity of the next rows, unless all are valid, and their number of values.
     fn next_rows(&self, rows: usize) -> (Option<BooleanBuffer>, usize) {
         let valid = self.valid.as_ref().map(|valid| valid.slice(self.row, rows));
         let count = valid.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
@@ -119,7 +119,7 @@ impl Page {
         Ok(())
     }
 
-    /// The wanted ones of the next `span.rows` rows. `keeps`: as indices, if they are.
+    /// The selected ones of the next `span.rows` rows. `keeps`: as indices, if the page has indices.
     pub fn read(
         &mut self,
         span: &Span,

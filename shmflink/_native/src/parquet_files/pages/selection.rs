@@ -1,19 +1,19 @@
-//! Which rows of a span are wanted.
+//! Which rows of a span are selected.
 
 use arrow_buffer::BooleanBuffer;
 
 const WORD_BITS: usize = u64::BITS as usize;
 
-/// Rows that follow each other, some of which are wanted.
+/// Consecutive rows, some of which are selected.
 pub struct Span {
-    /// A bit for each row; None: all are wanted.
+    /// One bit per row; None: all are selected.
     words: Option<Vec<u64>>,
     pub rows: usize,
     pub wanted: usize,
 }
 
 impl Span {
-    /// `rows` rows from `at` on of a mask.
+    /// The `rows` rows of a mask from `at` on.
     pub fn of(mask: Option<&BooleanBuffer>, at: usize, rows: usize) -> Self {
         let part = mask.map(|mask| mask.slice(at, rows));
         let wanted = part.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
@@ -25,7 +25,7 @@ impl Span {
         self.words.is_none()
     }
 
-    /// `visit` for each wanted row, counted from the start of the span.
+    /// Calls `visit` for each selected row, counted from the start of the span.
     #[inline]
     pub fn each(&self, mut visit: impl FnMut(usize)) {
         let Some(words) = &self.words else {
@@ -46,7 +46,7 @@ impl Span {
         }
     }
 
-    /// `visit` for each wanted row: its place among the rows that are `valid`, None where it is not.
+    /// Calls `visit` for each selected row with its index among the `valid` rows; None if the row is null.
     pub fn each_of(&self, valid: &BooleanBuffer, mut visit: impl FnMut(Option<usize>)) {
         let all = self.words.is_none();
         let mut before = 0;
@@ -67,7 +67,7 @@ impl Span {
         }
     }
 
-    /// `visit` for each row in order: whether it is wanted.
+    /// Calls `visit` for each row in order with whether it is selected.
     #[inline]
     pub fn every(&self, mut visit: impl FnMut(bool) -> Result<(), String>) -> Result<(), String> {
         let Some(words) = &self.words else {
@@ -77,7 +77,7 @@ impl Span {
     }
 }
 
-/// The bits from the first on, those beyond the end not set.
+/// The bits from the first row on; bits beyond the end are not set.
 fn words_of(bits: &BooleanBuffer) -> Vec<u64> {
     bits.bit_chunks().iter_padded().collect()
 }

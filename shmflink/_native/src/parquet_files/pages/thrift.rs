@@ -1,9 +1,9 @@
-//! The compact protocol of Thrift, for reading.
+//! A reader of Thrift's compact protocol.
 
-/// Why a value cannot be read.
+/// The reason why a value cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The bytes end inside it.
+    /// The bytes end inside the value.
     Short,
     Bad,
 }
@@ -17,7 +17,7 @@ pub const TRUE: u8 = 1;
 pub const FALSE: u8 = 2;
 pub const STRUCT: u8 = 12;
 
-/// A place in bytes that are a struct.
+/// A position in the bytes of a struct.
 pub struct Compact<'a> {
     bytes: &'a [u8],
     pub at: usize,
@@ -66,7 +66,7 @@ impl<'a> Compact<'a> {
         usize::try_from(value).map_err(|_| Stop::Bad)
     }
 
-    /// Number and type of the next field of a struct, None at its end; `last` is the number of the one before.
+    /// Number and type of the next field of a struct, None at its end; `last` is the number of the previous field.
     pub fn field(&mut self, last: &mut i16) -> Read<Option<(i16, u8)>> {
         let head = self.byte()?;
         if head == 0 {
@@ -80,7 +80,7 @@ impl<'a> Compact<'a> {
         Ok(Some((*last, head & 0xf)))
     }
 
-    /// Past a value that nobody looks at.
+    /// Skips a value.
     pub fn skip(&mut self, kind: u8) -> Read<()> {
         self.skip_within(kind, NESTING_MAX)
     }
@@ -113,7 +113,7 @@ impl<'a> Compact<'a> {
         let (short, kind) = (u64::from(head >> 4), head & 0xf);
         let count = if short == 15 { self.varint()? } else { short };
         for _ in 0..count {
-            // Booleans take a byte each in lists.
+            // In lists, a boolean takes a byte.
             match kind {
                 TRUE | FALSE => self.advance(1)?,
                 _ => self.skip_within(kind, depth)?,

@@ -1,4 +1,4 @@
-//! Plain values, dictionaries, and what the wanted rows become.
+//! Plain values, dictionaries, and the selected rows as an array.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{Result, ENDS_EARLY};
 
 const LENGTH_BYTES: usize = 4;
 
-/// How values lie in memory.
+/// The memory layout of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Four,
@@ -22,7 +22,7 @@ pub enum Kind {
     Bytes,
 }
 
-/// Numbers of one width, whatever they mean.
+/// Numbers of one width, of any meaning.
 pub trait Fixed: ArrowNativeType {
     const BYTES: usize;
     fn of(bytes: &[u8]) -> Self;
@@ -56,7 +56,7 @@ pub struct Texts {
 }
 
 impl Dictionary {
-    /// `bytes` are those of the page.
+    /// `bytes` are the bytes of the page.
     pub fn of(bytes: &[u8], count: usize, kind: Kind) -> Result<Self> {
         let span = Span::of(None, 0, count);
         let mut output = Output::new(kind);
@@ -70,7 +70,7 @@ impl Dictionary {
                 let array = texts(kind, offsets.clone(), data.clone(), None)?;
                 Self::Texts(Texts { offsets, data, array })
             }
-            Values::Indices { .. } => unreachable!("plain values are none"),
+            Values::Indices { .. } => unreachable!("invalid plain values"),
         })
     }
 
@@ -83,7 +83,7 @@ impl Dictionary {
     }
 }
 
-/// The wanted rows of a column, as they come.
+/// Collects the selected rows of a column.
 pub struct Output {
     kind: Kind,
     values: Values,
@@ -97,7 +97,7 @@ enum Values {
         offsets: Vec<i32>,
         data: Vec<u8>,
     },
-    /// All rows until now are of this dictionary.
+    /// All rows so far use this dictionary.
     Indices {
         indices: Vec<i32>,
         dictionary: Arc<Dictionary>,
@@ -123,7 +123,7 @@ impl Output {
         Self { kind, values, nulls }
     }
 
-    /// Values that lie in `bytes` one after the other, one for each row of the span that is valid.
+    /// Appends consecutive values in `bytes`, one for each valid row of the span.
     pub fn add_plain(&mut self, bytes: &[u8], span: &Span, valid: Option<&BooleanBuffer>) -> Result<usize> {
         self.leave_dictionary();
         self.add_nulls(span, valid);
@@ -136,7 +136,7 @@ impl Output {
         }
     }
 
-    /// Values of a dictionary, by an index for each row of the span that is valid. `keeps`: rather as indices.
+    /// Appends values of a dictionary, by one index for each valid row of the span. `keeps`: as indices if possible.
     pub fn add_indexed(
         &mut self,
         indices: &[u32],
@@ -177,7 +177,7 @@ impl Output {
         }
     }
 
-    /// Rows that are indices become values: others follow that are not in the same dictionary.
+    /// Converts indices to values, because rows follow that do not use the same dictionary.
     fn leave_dictionary(&mut self) {
         let Values::Indices { indices, dictionary } = &self.values else {
             return;
@@ -195,7 +195,7 @@ impl Output {
         self.values = Values::Texts { offsets, data };
     }
 
-    /// The array: of `data_type`, or a dictionary of that with indices of 32 bits.
+    /// The array: of `data_type`, or a dictionary of that type with 32-bit indices.
     pub fn finish(mut self, data_type: &DataType) -> Result<ArrayRef> {
         let nulls = self.nulls.finish();
         match self.values {
@@ -238,8 +238,9 @@ fn texts(kind: Kind, offsets: OffsetBuffer<i32>, data: Buffer, nulls: Option<Nul
     if !whole.is_ascii() && !offsets.iter().all(|&at| whole.is_char_boundary(at as usize)) {
         return Err(NOT_UTF8.to_owned());
     }
-    // SAFETY: all values together are UTF-8, and each begins and ends between characters. OffsetBuffer::new has checked
-    // that offsets ascend; they are positions within `data`, to which every one of them was appended as its length.
+    // SAFETY: `data` as a whole is valid UTF-8, and every value begins and ends at a character boundary (both checked
+    // above). OffsetBuffer::new has checked that offsets never decrease. They lie within `data`, because each one was
+    // its length when it was appended.
     Ok(Arc::new(unsafe { StringArray::new_unchecked(offsets, data, nulls) }))
 }
 
@@ -264,7 +265,7 @@ fn add_fixed<T: Fixed>(
     Ok(length)
 }
 
-/// For each wanted row what stands at its place among the valid rows.
+/// For each selected row, the value at its index among the valid rows.
 #[inline]
 fn gather<T: ArrowNativeType>(
     into: &mut Vec<T>,
@@ -335,15 +336,15 @@ fn add_texts(
     Ok(at)
 }
 
-/// Before this, offsets may have wrapped: nothing has looked at them.
+/// Must be called before offsets are used: they may have wrapped.
 fn check_length(data: &[u8]) -> Result<()> {
     if i32::try_from(data.len()).is_err() {
-        return Err("the texts of a batch take more than 2 GiB: read it with a smaller batch_size".to_owned());
+        return Err("the strings of a batch exceed 2 GiB: read it with a smaller batch_size".to_owned());
     }
     Ok(())
 }
 
-/// How many bytes `count` plain values take.
+/// The number of bytes of `count` plain values.
 pub fn plain_bytes(bytes: &[u8], count: usize, kind: Kind) -> Result<usize> {
     let fixed = |width: usize| {
         let length = count.checked_mul(width).filter(|&length| length <= bytes.len());

@@ -61,7 +61,7 @@ def explain_column(name: str, reason: str, inferred: Mapping[str, int]) -> str:
     )
 
 
-_MISFIT: Final = re.compile(r"(?P<inner>in `.*`: )?`(?P<value>.*)` is no [^`]*", re.DOTALL)
+_MISFIT: Final = re.compile(r"(?P<inner>in `.*`: )?`(?P<value>.*)` is not [^`]*", re.DOTALL)
 _EXTRA_KEY: Final = re.compile(r"(in `.*`: )?the key `(?P<name>.*)` is not in the schema", re.DOTALL)
 _WHOLE: Final = re.compile(r"[-+]?[0-9]+")
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")

@@ -76,7 +76,8 @@ def test_the_job_fails_with_the_place_and_the_reason(driver: Driver, path: Path)
     message = str(caught.value)
     assert message.startswith(f"{path}: line {line} (byte {place}): column 'id': ")
     assert (
-        "is no int64; declare column_types={'id': pa.string()}, the type was inferred from the first 15 rows" in message
+        "is not a valid int64; declare column_types={'id': pa.string()}, the type was inferred from the first 15 rows"
+        in message
     )
     assert "column_types={'id': pa.string()}" in message
     assert "The row: 'x,1.5,bad id'" in message or """The row: '{"id": "x"}'""" in message
@@ -185,7 +186,7 @@ def test_nothing_is_twice_wherever_a_reader_goes_on(driver: Driver, path: Path) 
 def test_lines_are_counted_from_the_start_of_the_file(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("a,b\n" + "1,2\n" * 1_000_000 + "x,3\n" + "1,2\n" * 10)
-    with pytest.raises(DataFormatError, match=r"line 1000002 \(byte 4000004\): column 'a': `x` is no int64"):
+    with pytest.raises(DataFormatError, match=r"line 1000002 \(byte 4000004\): column 'a': `x` is not a valid int64"):
         read(source_of(path), driver.context(), parallelism=3)
 
 

@@ -264,7 +264,7 @@ def test_a_whole_number_may_be_written_as_a_double_has_it(driver: Driver, tmp_pa
     assert read == [{"id": 1, "u": 2000, "small": 3}, {"id": -5, "u": 2**64 - 1, "small": 127}]
     for wrong in ("1.5", "1e-1", "300.0"):
         path = written(tmp_path / "in.csv", f"small\n{wrong}\n")
-        with pytest.raises(DataFormatError, match=f"`{wrong}` is no int8"):
+        with pytest.raises(DataFormatError, match=f"`{wrong}` is not a valid int8"):
             table(driver, FileSource.csv(str(path), schema=pa.schema({"small": pa.int8()})))
     assert FileSource.csv(str(written(tmp_path / "f.csv", "a\n1.0\n2.0\n"))).schema.types == [pa.float64()]
 
@@ -279,8 +279,9 @@ def test_a_late_value_of_another_type_says_what_to_declare(
     path = written(tmp_path / "in.csv", "a\n" + "1\n" * 50 + late + "\n")
     with pytest.raises(DataFormatError) as caught:
         table(driver, FileSource.csv(str(path), infer_rows=50))
-    assert f"line 52 (byte 102): column 'a': `{late}` is no int64; declare column_types={{'a': {remedy}}}" in str(
-        caught.value
+    assert (
+        f"line 52 (byte 102): column 'a': `{late}` is not a valid int64; declare column_types={{'a': {remedy}}}"
+        in str(caught.value)
     )
 
 
@@ -303,7 +304,7 @@ def test_bytes_are_base64(driver: Driver, tmp_path: Path) -> None:
     read = table(driver, FileSource.csv(str(path), schema={"b": pa.binary()})).column("b").to_pylist()
     assert read == [b"\xff\x00", b"\xff\x00", b"", None, b"\xff"]
     path = written(tmp_path / "in.csv", "b\nno base64!\n")
-    with pytest.raises(DataFormatError, match="column 'b': `no base64!` is no base64, as which bytes are written"):
+    with pytest.raises(DataFormatError, match="column 'b': `no base64!` is not base64, the form of bytes in CSV"):
         table(driver, FileSource.csv(str(path), schema={"b": pa.large_binary()}))
 
 

@@ -114,14 +114,14 @@ def test_missing_and_extra_keys(driver: Driver, tmp_path: Path) -> None:
         ("[1]", "`[1]` where an object was expected"),
         ('{"a": 1', "the line ends where `,` or `}` was expected"),
         ('{"a": 1} x', "`x` where the end of the line was expected"),
-        ('{"a": 1.5}', "column 'a': `1.5` is no int64"),
-        ('{"a": 99999999999999999999}', "is no int64"),
-        ('{"o": {"b": ["x"]}}', "column 'o': in `o.b`: `\"x\"` is no double"),
+        ('{"a": 1.5}', "column 'a': `1.5` is not a valid int64"),
+        ('{"a": 99999999999999999999}', "is not a valid int64"),
+        ('{"o": {"b": ["x"]}}', "column 'o': in `o.b`: `\"x\"` is not a valid double"),
         ('{"a" 1}', "`1}` where `:` was expected"),
         ('{"s": "a\tb"}', "a control character inside a string"),
         ('{"s": "\\ud800"}', "half a surrogate pair"),
         ('{"s": nul}', "`nul}` where a value was expected"),
-        ('{"o": [1]}', "column 'o': `[1]` is no object"),
+        ('{"o": [1]}', "column 'o': `[1]` is not a valid object"),
     ],
 )
 def test_malformed_lines(driver: Driver, tmp_path: Path, line: str, reason: str) -> None:
