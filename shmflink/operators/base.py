@@ -134,12 +134,12 @@ class Operator:
 
     @property
     def insert_only_method(self) -> str | None:
-        """What the user's program calls an operator whose input must be final rows; None: it accepts updates."""
+        """The method that created an operator whose input must be final rows; None: it accepts updates."""
         return None
 
     @property
     def batch_method(self) -> str | None:
-        """What the user's program calls an operator that works in BATCH mode alone; None: it works in both modes."""
+        """The method that created an operator which supports only BATCH mode; None: it supports both modes."""
         return None
 
     @property
@@ -156,7 +156,7 @@ class Operator:
     def fused_with(self, following: Operator) -> Operator | None:
         """One operator that does the work of this one and then of `following`; None if they must stay separate.
 
-        Called when the job graph is built, for chained operators with nobody else in between.
+        Called when the job graph is built, for chained operators without another consumer in between.
         """
         return None
 
@@ -179,9 +179,9 @@ class Operator:
 
     @property
     def has_outputs(self) -> bool:
-        """Whether `outputs` has something that no input has caused: results of calls, of commits."""
+        """Whether `outputs` would yield something that no input has caused: results of calls or commits."""
         return False
 
     def outputs(self) -> Iterator[Element | SideOutput]:
-        """The outputs since the last call that no input has caused. Who adds to them wakes the mailbox."""
+        """The outputs since the last call that no input has caused. Code that adds to them must wake the mailbox."""
         return iter(())

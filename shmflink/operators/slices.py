@@ -1,5 +1,5 @@
-"""Splits large batches for operators that call a function per record, into pieces small enough that nobody
-waits long.
+"""Splits large batches for operators that call a function per record, into pieces so small that barriers need not wait
+long.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Pace:
         self.rows = 1
         """Rows of the next piece."""
         self.is_slow = False
-        """Whether the rows that wait in a channel are worth more than a moment."""
+        """Whether the rows that wait in a channel would take long."""
 
     def observe(self, rows: int, records_ns: int, calls_ns: int = 0) -> None:
         """A piece with this many rows is done: the cost of its functions, and the cost of what was called once

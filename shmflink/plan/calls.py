@@ -1,6 +1,6 @@
-"""What a program can ask for: one frozen type for each kind of call.
+"""The calls of a program: one frozen type for each kind of call.
 
-A call holds what the user wrote (functions, expressions, windows, sources, sinks) and nothing of how it will run.
+A call has what the user wrote (functions, expressions, windows, sources, sinks) and nothing about how it will run.
 `declared` is the `output_type=` of the call. Input types, names and settings are the node's.
 """
 
@@ -80,7 +80,7 @@ class Call:
     is_operator: ClassVar[bool] = True
 
 
-# --- ends ---
+# --- sources and sinks ---
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,50 +95,50 @@ class Read(Call):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Write(Call):
-    """Every element to a sink."""
+    """Writes every element to a sink."""
 
     sink: Sink
     title: str
 
 
-# --- functions of records ---
+# --- per-record functions ---
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallOfFunction(Call):
-    """Calls a function of the user's. Its kinds add no fields, so they are no dataclasses, which take time to make."""
+    """Calls a user's function. Subclasses add no fields, so they need not be dataclasses, which take time to create."""
 
     function: Any
     declared: Declared = None
 
 
 class Map(CallOfFunction):
-    """One element for each."""
+    """One element out for each element."""
 
     __slots__ = ()
 
 
 class FlatMap(CallOfFunction):
-    """Any number of elements for each."""
+    """Any number of elements out for each element."""
 
     __slots__ = ()
 
 
 class Filter(CallOfFunction):
-    """The elements for which the function is true."""
+    """Keeps the elements for which the function is true."""
 
     __slots__ = ()
 
 
 class MapBatches(CallOfFunction):
-    """Record batches for each."""
+    """Record batches out for each record batch."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class AsyncWait(CallOfFunction):
-    """Calls of a coroutine for each element, or for each batch, `capacity` of them at a time.
+    """Calls a coroutine for each element or batch, with at most `capacity` calls in flight.
 
     `timeout_ms`: for all attempts of a call; 0 = no limit.
     """
@@ -158,13 +158,13 @@ class Project(Call):
 
 
 class Process(CallOfFunction):
-    """A ProcessFunction or, behind a key, a KeyedProcessFunction."""
+    """A ProcessFunction or, on a keyed stream, a KeyedProcessFunction."""
 
     __slots__ = ()
 
 
 class Reduce(CallOfFunction):
-    """The elements of a key, combined two by two."""
+    """Combines the elements of each key, two at a time."""
 
     __slots__ = ()
 
@@ -184,7 +184,7 @@ class AssignTimestamps(Call):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Apply(Call):
-    """An operator that the user wrote."""
+    """A custom operator."""
 
     title: str
     operator: Operator
@@ -196,7 +196,7 @@ class Apply(Call):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Select(Call):
-    """These columns, and no others. `title` and `text` say how the program called it: `WithColumns(a + 1 AS b)`."""
+    """Exactly these columns. `title` and `text` show the program's call: `WithColumns(a + 1 AS b)`."""
 
     columns: NamedExpressions
     title: str
@@ -225,7 +225,7 @@ class AsColumns(Call):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyBy(Call):
-    """Elements of one key to one subtask. `key`: a function of the element, or columns by name."""
+    """Sends elements with equal keys to one subtask. `key`: a function of the element, or columns by name."""
 
     key: Any | NamedExpressions
     key_type: Declared = None
@@ -233,19 +233,19 @@ class KeyBy(Call):
 
     @property
     def columns(self) -> NamedExpressions | None:
-        """The key columns; None where a function makes the keys."""
+        """The key columns; None if a function computes the keys."""
         return self.key if isinstance(self.key, tuple) else None
 
 
 class Values(Call):
-    """The elements of a keyed stream, where their keys have brought them."""
+    """The elements of a keyed stream, without keys, in the subtasks of their keys."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeysAndElements(Call):
-    """`Row(f0=key, f1=element)` for each element, where the elements are made."""
+    """`Row(f0=key, f1=element)` for each element, before the exchange by key."""
 
     key: KeyBy
 
@@ -266,7 +266,7 @@ class PartitionCustom(Call):
 
 
 class Union(Call):
-    """All elements of streams of one type."""
+    """All elements of several streams of the same type."""
 
     __slots__ = ()
     is_operator: ClassVar[bool] = False
@@ -286,7 +286,7 @@ class Final(Call):
 
 
 class EveryUpdate(Call):
-    """Every update as a row of its own."""
+    """Every update as a separate row."""
 
     __slots__ = ()
     is_operator: ClassVar[bool] = False
@@ -304,26 +304,26 @@ class Join(Call):
 
 
 class CoMap(CallOfFunction):
-    """One element for each of both inputs."""
+    """One element out for each element of either input."""
 
     __slots__ = ()
 
 
 class CoFlatMap(CallOfFunction):
-    """Any number of elements for each of both inputs."""
+    """Any number of elements out for each element of either input."""
 
     __slots__ = ()
 
 
 class CoProcess(CallOfFunction):
-    """A CoProcessFunction or, behind keys, a KeyedCoProcessFunction."""
+    """A CoProcessFunction or, on keyed streams, a KeyedCoProcessFunction."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BroadcastProcess(Call):
-    """The second input is broadcast; its elements change the states that `states` describe."""
+    """The second input is broadcast; its elements update the states that `states` describe."""
 
     function: Any
     states: tuple[MapStateDescriptor, ...]
@@ -335,8 +335,8 @@ class BroadcastProcess(Call):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aggregate(Call):
-    """One row for each key: the keys, then expressions over aggregates. No keys: one row over all; no results: distinct
-    keys."""
+    """One row per key: the keys, then expressions over aggregates. Without keys, one row over all; without results, the
+    distinct keys."""
 
     keys: NamedExpressions
     results: NamedExpressions
@@ -344,9 +344,9 @@ class Aggregate(Call):
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """How elements are put in windows and when a window fires. No `trigger`: the assigner's own.
+    """How elements are assigned to windows and when a window fires. Without `trigger`, the assigner's default.
 
-    `is_all`: windows of all elements, not of those of a key.
+    `is_all`: windows over all elements, not per key.
     """
 
     assigner: WindowAssigner
@@ -359,10 +359,10 @@ class Windows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowApply(Call):
-    """Functions over the elements of a window. The input is keyed, unless the windows are of all elements.
+    """Functions over the elements of a window. The input is keyed, unless the windows are over all elements.
 
-    `method`: `reduce` and `aggregate` combine elements with `combine` as they come, `apply` keeps them; `function`, if
-    any, is called with what is there when the window fires. `trigger`: the one given, or the assigner's own.
+    `method`: `reduce` and `aggregate` combine elements with `combine` as they arrive, `apply` stores them; `function`,
+    if any, is called with the contents when the window fires. `trigger`: the given one, or the assigner's default.
     """
 
     windows: Windows
@@ -376,7 +376,7 @@ class WindowApply(Call):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowAggregate(Call):
-    """One row for each key and window; `start`, `end`: names of the window's columns, None leaves one out."""
+    """One row per key and window; `start`, `end`: names of the window's columns, None omits the column."""
 
     windows: Windows
     keys: NamedExpressions

@@ -16,11 +16,11 @@ __all__ = ["LogicalPlan"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogicalPlan:
-    """All that a program asked for.
+    """The complete definition of a program.
 
-    `nodes`: inputs before consumers, in the program's order; `ends`: ids of what runs whoever reads it. `name` of the
-    job. `configuration`: settings of the whole job by their keys, from the program, the command line and the files;
-    runtime mode, checkpoints and restarts are there.
+    `nodes`: inputs before consumers, in the program's order. `ends`: ids of the nodes that run even without consumers.
+    `name`: the job's. `configuration`: settings of the whole job by key, from the program, the command line and files,
+    including runtime mode, checkpoints and restarts.
     """
 
     nodes: tuple[Node, ...]

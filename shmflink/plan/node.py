@@ -21,8 +21,8 @@ class Node:
 
     `id` is the number of the first operator that the node becomes, as plans show it; nodes are ordered by it. `inputs`
     are ids. A type that is None was not declared. `default_parallelism` is the environment's when the method was
-    called, `place` the user's `file:line`. `has_timestamps`: rows may have event times. `branches` and `unions`: how
-    many streams a union unites, and how many unions do that, nested ones included.
+    called, `place` the user's `file:line`. `has_timestamps`: rows may have event times. `branches` and `unions`: the
+    number of streams that a union combines, and the number of unions that do so, nested ones included.
     """
 
     id: int

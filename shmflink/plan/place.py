@@ -6,10 +6,10 @@ __all__ = ["at", "named"]
 
 
 def at(place: str) -> str:
-    """The beginning of a message about this line; empty where none is known."""
+    """The beginning of a message about this line; empty if the line is not known."""
     return f"{place}: " if place else ""
 
 
 def named(name: str, place: str) -> str:
-    """How a message calls an operator, with its line where one is known."""
+    """The name of an operator in a message, with its line if known."""
     return f"'{name}'" + (f" ({place})" if place else "")

@@ -16,13 +16,13 @@ class ChainingStrategy(enum.StrEnum):
     """Whether an operator may be chained (Flink: ChainingStrategy)."""
 
     ALWAYS = "ALWAYS"
-    HEAD = "HEAD"  # never to its input; what follows may be chained to it
+    HEAD = "HEAD"  # not chained to its input; consumers may be chained to it
     NEVER = "NEVER"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Hints of the program; None: nothing was said.
+    """Settings by the program; None means not set.
 
     `is_parallelism_fixed`: the connector or `force_non_parallel()` allows no other parallelism.
     """

@@ -1,8 +1,8 @@
-"""Which key-value metadata the rows of each node have, so that sinks can write what sources say.
+"""Which key-value metadata the rows of each node have, so that sinks can write the metadata of sources.
 
-A pass over the logical plan, beside its types: types, plans and operator ids do not change. What travels, and how it is
-merged, is told by `core.schema_metadata`. Functions of single records and windows make new rows, with none, unless
-the program declares some with the columns (`output_type=pyarrow.schema([...], metadata={...})`).
+A pass over the logical plan that changes neither types, plans nor operator ids. `core.schema_metadata` defines which
+metadata is carried and how it is merged. Per-record functions and windows produce new rows without metadata, unless the
+program declares it with the columns (`output_type=pyarrow.schema([...], metadata={...})`).
 """
 
 from __future__ import annotations
@@ -88,13 +88,13 @@ def _behind(node: Node, inputs: Sequence[Node], before: Sequence[pa.Schema]) -> 
 
 
 def _origins(named: calls.NamedExpressions) -> dict[str, Any]:
-    """Of a projection: which columns are another column as it was."""
+    """For a projection: which columns are unchanged copies of other columns."""
     plain = {name: without_alias(expression) for name, expression in named}
     return {name: made.parameters[0] if made.function == COLUMN else None for name, made in plain.items()}
 
 
 def _pairs(call: calls.Join, inputs: Sequence[Node]) -> list[tuple[str, str | None, str | None]]:
-    """The columns of a join; those of both sides by the side whose rows are all there: keys are equal in both."""
+    """The columns of a join. Merged key columns take the metadata of the side whose rows are all kept."""
     left, right = (schema_of(node.output_type) for node in inputs)
     spec = JoinSpec(
         left, right, call.left_on, call.right_on, call.how, merges_keys=call.merges_keys, suffix=call.suffix
@@ -113,7 +113,7 @@ def _names(node: Node) -> Sequence[str]:
 
 
 def _declared(columns: ColumnsTypeInfo, before: pa.Schema) -> pa.Schema:
-    """What the program says of its columns wins."""
+    """Metadata that the program declares takes precedence."""
     own = columns.annotations
     if is_empty(own):
         return before

@@ -1,16 +1,16 @@
-"""Which edges carry updates, and what gets final rows instead (Flink's planner: changelog mode inference).
+"""Which edges carry updates, and which consumers get final rows instead (Flink's planner: changelog mode inference).
 
-A pure pass over transformations in front of the stream graph. In STREAMING mode an aggregate emits the new row of a key
-whenever it changes. What its consumers get:
+A pure pass over transformations, before the stream graph is built. In STREAMING mode an aggregate emits the new row of
+a key whenever it changes. What its consumers get:
 
 ::
 
-    print(), functions of records, sinks by the same key      every update, as a row
-    aggregate(), distinct(), map_batches(), filter(), ...     final rows, if all readers want these; else it is refused
-    to_arrow(), to_pandas(), file sinks, ...                  final rows; of an endless input, the job is refused
+    print(), per-record functions, sinks by the same key      every update, as a row
+    aggregate(), distinct(), map_batches(), filter(), ...     final rows, if all readers want these; otherwise refused
+    to_arrow(), to_pandas(), file sinks, ...                  final rows; with an unbounded input, the job is refused
 
-Final rows are made where the updates would be made: the operator itself waits for the end of its input, so that nothing
-is held twice. If another consumer reads its updates, the operator exists twice, once for each.
+The operator that would emit the updates emits the final rows itself, at the end of its input, so that nothing is stored
+twice. If another consumer reads its updates, the operator exists twice, once for each.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["FINAL_ROWS", "resolve_changelogs"]
 
 FINAL_ROWS: Final = "final rows"
-"""What plans say of an operator that emits nothing before the end of its input."""
+"""The mark in plans of an operator that emits nothing before the end of its input."""
 
 _SAME_ROWS: Final = (
     AsColumnsOperator,
@@ -72,11 +72,11 @@ _IN_ORDER: Final = (ShipStrategy.FORWARD, ShipStrategy.HASH, ShipStrategy.GLOBAL
 def resolve_changelogs(
     sinks: Sequence[Transformation], *, is_batch: bool
 ) -> tuple[list[Transformation], dict[int, str]]:
-    """What replaces `sinks`, without marks; and, by id, what operators emit that is not insert-only.
+    """The replacements of `sinks`, without marks; and the changelogs of operators that are not insert-only, by id.
 
     Raises:
-        JobGraphError: a consumer would mistake updates for rows, or wants the final rows of an endless input; with
-        the lines of the user's program and what to do.
+        JobGraphError: a consumer would mistake updates for rows, or needs the final rows of an unbounded input; names
+        the lines of the user's program and the remedies.
     """
     plan = _Plan(ancestors_first(sinks), is_batch)
     plan.set_demands()
@@ -94,7 +94,7 @@ class _Plan:
     _logs: dict[int, Changelog | None] = field(default_factory=dict)
     _depends: dict[int, bool] = field(default_factory=dict)  # on the demand
     _endless: dict[int, str] = field(default_factory=dict)  # name of an unbounded source
-    _has_final: dict[int, bool] = field(default_factory=dict)  # whether the updates in front of it come to an end
+    _has_final: dict[int, bool] = field(default_factory=dict)  # whether the updates of its input are bounded
     _demands: dict[int, set[bool]] = field(default_factory=dict)
     _made: dict[tuple[int, bool], Transformation] = field(default_factory=dict)
 
@@ -107,7 +107,7 @@ class _Plan:
     # --- from the sources down ---
 
     def _look_at(self, t: Transformation) -> None:
-        """What is known of `t` whoever reads it."""
+        """The properties of `t` that do not depend on its consumers."""
         if isinstance(t, SourceTransformation) and t.source.boundedness is not Boundedness.BOUNDED:
             self._endless[t.id] = t.name
         for before in t.inputs:
@@ -126,12 +126,12 @@ class _Plan:
         return made is not None and (not made.has_final or (made.ends_with_input and t.id in self._endless))
 
     def _made_by(self, t: Transformation) -> Changelog | None:
-        """The updates that an operator makes from insert-only rows."""
+        """The updates that an operator creates from insert-only rows."""
         log = t.operator.changelog if isinstance(t, OperatorTransformation) and not self.is_batch else None
         return None if log is None else dataclasses.replace(log, made_by=t.name, place=t.place)
 
     def _passed_on(self, t: Transformation, origins: Sequence[Transformation]) -> Changelog | None:
-        """The updates that leave `t`, which makes none itself, if its input has updates."""
+        """The updates that `t`, which creates none itself, passes on from its input."""
         logs = [log for i in origins if (log := self._logs[i.id]) is not None]
         if not logs or (isinstance(t, OperatorTransformation) and t.operator.insert_only_method is not None):
             return None
@@ -152,7 +152,7 @@ class _Plan:
     # --- from the sinks up ---
 
     def set_demands(self) -> None:
-        """Who reads what; consumers first."""
+        """Determines what consumers demand; consumers first."""
         for t in reversed(self.order):
             demands = self._demands.setdefault(t.id, set())
             if not demands:
@@ -176,7 +176,7 @@ class _Plan:
         return is_final
 
     def _own_demand(self, t: Transformation) -> bool:
-        """The demand of a transformation that no consumer asks."""
+        """The demand on a transformation without consumers."""
         if isinstance(t, SinkTransformation):
             log = self._logs[t.inputs[0].id]
             if log is None and not self._depends[t.id]:
@@ -242,7 +242,7 @@ class _Plan:
         return f"Remedies: {batch}final() after it, to get only its last rows; {window}; or {every}"
 
     def _reader(self, t: Transformation) -> Transformation:
-        """Who asks for the final rows of `t`: the first sink or final() behind it."""
+        """The consumer that demands the final rows of `t`: the first sink or final() downstream."""
         stack = list(self._consumers.get(t.id, ()))
         while stack:
             consumer = stack.pop(0)
@@ -256,7 +256,7 @@ class _Plan:
     # --- the new program ---
 
     def rebuilt(self, sinks: Sequence[Transformation]) -> list[Transformation]:
-        """What replaces `sinks`; themselves where nothing changes."""
+        """The replacements of `sinks`; the sinks themselves if nothing changes."""
         following = max((t.id for t in self.order), default=0) + 1
         for t in self.order:
             for is_final in sorted(self._demands[t.id]):
@@ -290,7 +290,7 @@ class _Plan:
         return wanted or self._made[before.id, not self._asked(t, is_final)]
 
     def _by_key(self, t: SinkTransformation, before: Transformation) -> Transformation | None:
-        """Updates of one key through one subtask of a sink that replaces rows by that key."""
+        """Sends the updates of a key to one subtask of a sink that replaces rows by that key."""
         log = self._logs[t.inputs[0].id]
         if log is None or not log.key or log.of_records or before.parallelism == t.parallelism == 1:
             return None
@@ -312,12 +312,12 @@ class _Plan:
 
 
 def _origins(t: Transformation) -> tuple[Transformation, ...]:
-    """Where the rows of `t` come from. Those of a side output come from the input of its operator."""
+    """The origin of the rows of `t`. Rows of a side output come from the input of its operator."""
     return t.inputs[0].inputs if isinstance(t, SideOutputTransformation) else t.inputs
 
 
 def _key_behind(key: tuple[str, ...] | None, step: ColumnStep) -> tuple[str, ...] | None:
-    """The columns of the key behind this step; None where one is left out or computed."""
+    """The key's columns after this step; None if one is dropped or computed."""
     if key is None or isinstance(step, Explode):
         return None
     if not isinstance(step, Project):
@@ -327,16 +327,16 @@ def _key_behind(key: tuple[str, ...] | None, step: ColumnStep) -> tuple[str, ...
 
 
 def _plain(expression: Expression) -> str | None:
-    """The column that an expression is; None where it computes something."""
+    """The column to which an expression refers; None if it computes something."""
     while expression.function == ALIAS:
         expression = expression.arguments[0]
     return str(expression.parameters[0]) if expression.function == COLUMN else None
 
 
 def _needs_inserts(operator: Operator, log: Changelog) -> str | None:
-    """The method by which the program made an operator that must not get these updates; None if it may get them.
+    """The method that created an operator which must not receive these updates; None if it may receive them.
 
-    A filter would drop an update and leave the row before it standing, unless it reads only the key's columns.
+    A filter could drop an update although the previous row has passed, unless it reads only the key's columns.
     """
     if not isinstance(operator, ColumnsOperator):
         return operator.insert_only_method

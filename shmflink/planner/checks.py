@@ -1,4 +1,4 @@
-"""What is checked of a whole plan when it is submitted: uids, targets of sinks, what checkpoints cannot promise."""
+"""Checks of a whole plan when it is submitted: uids, targets of sinks, sources that checkpoints cannot replay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["check_targets", "check_uids", "delivery_warnings"]
 
 
 def check_uids(plan: LogicalPlan) -> None:
-    """`pipeline.auto-generate-uids: false`: every operator of the program has an id of its own.
+    """`pipeline.auto-generate-uids: false`: checks that every operator of the program has a uid.
 
     Raises:
         JobGraphError: names the operators without a uid, with their lines.
@@ -37,14 +37,14 @@ def check_uids(plan: LogicalPlan) -> None:
 
 
 def check_targets(plan: LogicalPlan, configuration: Mapping[str, str]) -> None:
-    """Raises JobGraphError where a sink says that the job must not start."""
+    """Raises JobGraphError if a sink refuses to start the job."""
     for node in plan:
         if isinstance(node.call, Write):
             node.call.sink.check_target(configuration)
 
 
 def delivery_warnings(plan: LogicalPlan, configuration: Mapping[str, str]) -> list[str]:
-    """One text for each source whose records are lost in a failure, where checkpoints let one expect otherwise."""
+    """A message for each source whose records are lost in a failure although the job has checkpoints."""
     if CHECKPOINT_INTERVAL.read(configuration) is None:
         return []
     return [

@@ -1,4 +1,4 @@
-"""The logical plan for people: each call, its columns, what the planner made of it, and why."""
+"""Prints the logical plan for people: each call, its columns, the operators it becomes, and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
-_COLUMNS_MAX: Final = 8  # of a schema that are shown
+_COLUMNS_MAX: Final = 8  # columns of a schema that are shown
 _PLACE_COLUMN: Final = 64
 
 
@@ -34,10 +34,10 @@ def explain(plan: LogicalPlan, graph: StreamGraph) -> str:
 
         [5] Aggregate  Aggregate(by user; count() AS n)  ◀ [1]        job.py:7
               columns  user: string, n: int64
-              why      native: aggregated where the rows are made, then once more for each key
+              why      native: pre-aggregated in the tasks that produce the rows, then merged by key
               becomes  LocalAggregate (4) ─ HASH user ▶ Aggregate (4): updates by user
 
-    Numbers are those of the stream graph. `(4)`: the parallelism. `graph` was made of `plan`.
+    Numbers are those of the stream graph. `(4)`: the parallelism. `graph` must come from `plan`.
     """
     fusing = fuse(graph, chain_heads(graph))
     made: dict[int, list[StreamNode]] = {}
@@ -78,7 +78,7 @@ def _block(
 
 
 def _text(node: Node, rule: Lowered) -> str:
-    """The program's description, else that of the operator that does the work, not of one that finishes it."""
+    """The program's description; otherwise that of the operator that does the main work."""
     described = [piece.description for piece in rule.operators if piece.description]
     if described and node.description == described[-1]:
         return described[0]
@@ -86,14 +86,14 @@ def _text(node: Node, rule: Lowered) -> str:
 
 
 def _shown_place(place: str) -> str:
-    """Relative where the file is below the working directory."""
+    """The place with a relative path if the file is below the working directory."""
     file, colon, line = place.rpartition(":")
     here = os.getcwd() + os.sep
     return f"{file.removeprefix(here)}{colon}{line}"
 
 
 def _columns(declared: TypeInformation | None) -> str:
-    """Names and types; of a stream without columns its type."""
+    """Names and types; for a stream without columns, its type."""
     schema = schema_of(declared)
     if schema is None:
         return "unknown: no type was declared" if declared is None else str(declared)
@@ -103,7 +103,7 @@ def _columns(declared: TypeInformation | None) -> str:
 
 
 def _pushed(node: Node, made: Sequence[StreamNode]) -> Iterator[str]:
-    """What push-down did to it."""
+    """The effect of push-down on the node."""
     own = node.description or node.name
     if isinstance(node.call, Read):
         yield from (f"reads less: {one.description.removeprefix(f'{own}, ')}" for one in made if _is_narrowed(one, own))
@@ -121,7 +121,7 @@ def _filters(node: StreamNode) -> bool:
 
 
 def _becomes(made: Sequence[StreamNode], graph: StreamGraph) -> str:
-    """Its operators, each with the way by which rows get to it."""
+    """Its operators, each with the routing of its input."""
     texts: list[str] = []
     for node in made:
         arrow = _arrow(node, [graph.nodes[edge.source] for edge in node.in_edges]) if node.in_edges else ""
@@ -131,7 +131,7 @@ def _becomes(made: Sequence[StreamNode], graph: StreamGraph) -> str:
 
 
 def _arrow(node: StreamNode, before: Sequence[StreamNode]) -> str:
-    """Empty where rows stay where they are."""
+    """The routing; empty if rows stay in their task."""
     ways = dict.fromkeys(_way(edge) for edge in node.in_edges if edge.strategy is not ShipStrategy.FORWARD)
     inside = any(each.origin == node.origin for each in before)
     if not ways:
@@ -144,7 +144,7 @@ def _way(edge: StreamEdge) -> str:
 
 
 def _fused(made: Sequence[StreamNode], fusing: Fusing, graph: StreamGraph) -> str:
-    """With which calls it shares an operator."""
+    """The calls with which it shares an operator."""
     others: Mapping[int, None] = dict.fromkeys(
         graph.nodes[member].origin
         for node in made

@@ -1,4 +1,4 @@
-"""What a rule makes of one call: operators, where they stand, and why."""
+"""The result of a rule for one call: operators, their positions, and why."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Lowered", "Piece", "Routing", "Subtasks", "one_operator"]
 
 
 class Subtasks(enum.Enum):
-    """How many there are of an operator of which the program says nothing."""
+    """The parallelism of an operator if the program does not set it."""
 
     DEFAULT = "the environment's parallelism"
     LIKE_INPUT = "the parallelism of its first input"
-    ONE = "one, and no other number"
+    ONE = "one, which cannot be changed"
     ONE_FOR_GOOD = "one, and one key group"
 
 
@@ -38,7 +38,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """How rows get to the subtasks of the next operator. `key_columns`: see PartitionTransformation."""
+    """How rows are distributed to the subtasks of the next operator. `key_columns`: see PartitionTransformation."""
 
     strategy: ShipStrategy
     partitioner: Any = None
@@ -56,9 +56,9 @@ class Lowered:
         input         ─▶ local ─▶ routing ─▶ operators
         other inputs  ─▶    other_routings ─▶
 
-    `local` operators run where the rows are made, in each branch of a union by itself. The program's settings (name,
-    uid, parallelism, ...) are those of the last of `operators`. `why` says in words how the call runs, for
-    `shmflink info --logical`. `sink`: of a call that writes, the sink as it knows its input.
+    `local` operators run in the tasks that produce the rows, separately in each branch of a union. The program's
+    settings (name, uid, parallelism, ...) apply to the last of `operators`. `why` describes how the call runs, for
+    `shmflink info --logical`. `sink`: for a call that writes, the sink with its input type.
     """
 
     name: str
@@ -76,9 +76,9 @@ class Lowered:
         return self.local + self.operators
 
     def numbers(self, branches: int, unions: int) -> int:
-        """How many numbers of the plan it takes behind an input of so many branches.
+        """How many node numbers of the plan it uses for an input with this many branches.
 
-        What is neither operators nor routing (a source, a sink, a union, ...) is one thing of its own.
+        A call without operators and routing (a source, a sink, a union, ...) uses one.
         """
         local = len(self.local) * branches + (unions if self.local else 0)
         routings = (self.routing is not None) + len(self.other_routings)
@@ -94,5 +94,5 @@ def one_operator(
     description: str | None = None,
     subtasks: Subtasks = Subtasks.DEFAULT,
 ) -> Lowered:
-    """A call that is one operator behind its inputs."""
+    """A call that becomes a single operator."""
     return Lowered(name, output_type, why, operators=(Piece(name, operator, output_type, description, subtasks),))

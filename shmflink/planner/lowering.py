@@ -1,4 +1,4 @@
-"""Logical plan -> transformations: each node's rule, put together with numbers and settings."""
+"""Logical plan -> transformations: combines the results of all rules with numbers and settings."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ __all__ = ["lower"]
 def lower(plan: LogicalPlan) -> list[Transformation]:
     """The transformations of the plan's ends, in their order.
 
-    A node's last transformation has its settings; the others, which no program sees, are like their input or as the
-    environment says.
+    A node's last transformation has the node's settings. The others, which are invisible to the program, are configured
+    like their input or by the environment.
     """
     made: dict[int, Transformation] = {}
     carried = carried_metadata(plan)
@@ -84,7 +84,7 @@ class _Placing:
         )
 
     def _in_each_branch(self, t: Transformation, pieces: Sequence[Piece]) -> Transformation:
-        """Where the rows are made: each branch of a union by itself."""
+        """Places operators in the tasks that produce the rows, separately in each branch of a union."""
         if isinstance(t, UnionTransformation):
             branches = tuple(self._in_each_branch(branch, pieces) for branch in t.inputs)
             return UnionTransformation(next(self._ids), t.name, branches, branches[0].output_type)
@@ -93,7 +93,7 @@ class _Placing:
         return t
 
     def _operator(self, piece: Piece, inputs: tuple[Transformation, ...]) -> Transformation:
-        """One that no program sets up."""
+        """A transformation that the program cannot configure."""
         parallelism = {Subtasks.DEFAULT: self._node.default_parallelism, Subtasks.LIKE_INPUT: None}
         return OperatorTransformation(
             next(self._ids),
@@ -109,7 +109,7 @@ class _Placing:
         )
 
     def _alone(self, made: Lowered) -> Transformation:
-        """What is no operator."""
+        """Lowers a call that is not an operator."""
         node = self._node
         virtual = (next(self._ids), node.name, self._inputs, node.output_type)
         match node.call:
@@ -126,10 +126,10 @@ class _Placing:
                 return FinalTransformation(*virtual, place=node.place)
             case EveryUpdate():
                 return EveryUpdateTransformation(*virtual, place=node.place)
-        raise InternalError(f"no rule says what {type(node.call).__name__} becomes")
+        raise InternalError(f"there is no rule for {type(node.call).__name__}")
 
     def _settings(self, own_id: int | None = None) -> dict[str, Any]:
-        """The node's own, for the transformation that the program means."""
+        """The node's settings, for the transformation that represents it."""
         node, settings = self._node, self._node.settings
         return {
             "id": next(self._ids) if own_id is None else own_id,

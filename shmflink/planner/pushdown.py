@@ -1,8 +1,9 @@
-"""Filters and the choice of columns move into the sources, so that they read only what is needed.
+"""Moves filters and column selection into the sources, so that these read only what is needed.
 
-A pure pass over transformations in front of the stream graph: the same transformations by id, some with another source
-or operator, so that plan, names and operator ids stay. Filters go first, because their columns need not be read into
-the stream then; the choice of columns follows, from the consumers up. It also narrows column operators in between.
+A pure pass over transformations, before the stream graph is built. It keeps all transformations by id, some with
+another source or operator, so that plan, names and operator ids do not change. Filters are moved first, because their
+columns then need not be read into the stream. Column selection follows, from the consumers up, and also narrows column
+operators in between.
 """
 
 from __future__ import annotations
@@ -40,24 +41,23 @@ if TYPE_CHECKING:
 
 __all__ = ["push_down"]
 
-_PLACE: Final = "the source"  # of expressions that no user wrote
+_PLACE: Final = "the source"  # place of expressions that no user wrote
 _NEVER_FAIL: Final = frozenset(
     {"equals", "not_equals", "less_than", "less_than_or_equal", "greater_than", "greater_than_or_equal"}
     | {"and", "or", "not", "is_null", "is_not_null", "is_true", "is_false", "is_not_true", "is_not_false"}
     | {"in", "like", "starts_with", "ends_with", "contains", "upper_case", "lower_case", "coalesce", COLUMN, LITERAL}
 )
-"""Functions that have a result for every row, so that a filter of them may be asked of rows that an earlier filter
-would have dropped."""
+"""Functions that never fail, so that a filter may evaluate them on rows that an earlier filter would have dropped."""
 
 Columns = frozenset[str] | None
-"""Names; None = all."""
+"""Names of columns; None = all."""
 
 
 def push_down(sinks: Sequence[Transformation], *, is_batch: bool) -> list[Transformation]:
-    """The transformations that take the place of `sinks`, over sources that read less where they can.
+    """The replacements of `sinks`, whose sources read less where possible.
 
-    Rows that a source does not read do not move its watermark on, so that filters of a streaming job stay behind a
-    source that makes watermarks.
+    Rows that a source does not read cannot advance its watermark. Therefore filters of a streaming job are not moved
+    into a source that emits watermarks.
     """
     order = ancestors_first(sinks)
     changed = _Rewriting(order)
@@ -103,7 +103,7 @@ class _Rewriting:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A filter that the source could do: over the source's columns, and where it stands."""
+    """A filter that the source could apply: over the source's columns, and its position."""
 
     predicate: Expression
     operator: OperatorTransformation
@@ -136,7 +136,7 @@ def _makes_watermarks(source: SourceTransformation) -> bool:
 
 
 def _filters_behind(source: SourceTransformation, changed: _Rewriting) -> list[_Found]:
-    """Filters that see the source's rows one to one, from the source on, written in terms of its columns."""
+    """Filters that apply to single rows of the source, in order, rewritten to use the source's columns."""
     schema = schema_of(source.output_type)
     if schema is None:
         return []
@@ -170,7 +170,7 @@ def _substituted(expression: Expression, columns: Mapping[str, Expression]) -> E
 
 
 def _is_pure(predicate: Expression) -> bool:
-    """Whether it depends only on the row, wherever and however often it is computed."""
+    """Whether it depends only on the row, independent of where and how often it is computed."""
     functions = [find_function(n.function) for n in predicate.walk() if n.function not in (COLUMN, LITERAL)]
     return all(f is not None and f.is_deterministic and not f.needs_rows for f in functions)
 
@@ -183,7 +183,7 @@ def _never_fails(predicate: Expression) -> bool:
 
 
 def _columns_needed(order: Sequence[Transformation], changed: _Rewriting) -> dict[int, Columns]:
-    """The columns of each transformation's main output that somebody reads."""
+    """The columns of each transformation's main output that are read."""
     needed: dict[int, Columns] = {}
     exact = _exact(order, changed)
     for t in reversed(order):
@@ -208,7 +208,7 @@ def _wish(
         case PartitionTransformation(key_columns=keys):
             return None if behind is None else behind | frozenset(keys)
         case UnionTransformation():
-            # All branches must come to the same columns.
+            # All branches must have the same columns.
             return behind if all(exact[i.id] for i in t.inputs) else None
         case OperatorTransformation():
             operator = changed.operator(t)
@@ -271,7 +271,7 @@ def _rebuilt_source(t: SourceTransformation, changed: _Rewriting, needed: Column
     if isinstance(assigner, ColumnTimestamps) and needed is not None:
         needed = needed | {assigner.column}
     elif assigner is not None:
-        needed = None  # a function of the whole record
+        needed = None  # a function that reads the whole record
     if needed is not None and schema is not None:
         kept = needed or {narrowest(schema)}
         names = [name for name in schema.names if name in kept]

@@ -1,4 +1,4 @@
-"""A call becomes a node: its rule checks it, and says its name, its schema and the numbers that it takes."""
+"""Turns a call into a node: its rule checks it and determines its name, its schema and its node numbers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["checked_node"]
 def checked_node(
     node_id: int, call: Call, inputs: Sequence[Node], *, parallelism: int, place: str
 ) -> tuple[Node, int, bool]:
-    """The node of `call`; the number that the next one gets; whether it runs even if nobody reads it.
+    """The node of `call`; the number of the next node; whether it runs even if nothing reads it.
 
-    `parallelism` is the environment's. Raises what the call's rule says of the program.
+    `parallelism` is the environment's. Raises the errors of the call's rule.
     """
     made = lowered(call, inputs)
     branches, unions = (inputs[0].branches, inputs[0].unions) if inputs else (1, 0)
@@ -48,7 +48,7 @@ def checked_node(
 
 
 def _settings(call: Call, made: Lowered, parallelism: int) -> Settings:
-    """What holds until the program says something else."""
+    """The settings until the program changes them."""
     if isinstance(call, Read):
         fixed = call.source.fixed_parallelism
         return Settings(fixed or parallelism, chaining=ChainingStrategy.HEAD, is_parallelism_fixed=fixed is not None)
@@ -69,7 +69,7 @@ def _settings(call: Call, made: Lowered, parallelism: int) -> Settings:
 
 
 def _has_timestamps(call: Call, inputs: Sequence[Node], made: Lowered) -> bool:
-    """False where no source gives timestamps and nothing between sets any."""
+    """False if no source provides timestamps and no call in between sets them."""
     if isinstance(call, Read):
         strategy = call.watermark_strategy
         return call.source.gives_timestamps or (strategy is not None and strategy.timestamp_assigner is not None)
@@ -77,7 +77,7 @@ def _has_timestamps(call: Call, inputs: Sequence[Node], made: Lowered) -> bool:
 
 
 def _sets_timestamps(operator: Operator) -> bool:
-    """Keyed functions have timers, whose outputs have their times; what is not known of our operators may do so."""
+    """Whether outputs may get timestamps: outputs of timers have them, and custom operators may set them."""
     module = type(operator).__module__
     if isinstance(operator, TimestampsAndWatermarksOperator):
         return operator.assigns

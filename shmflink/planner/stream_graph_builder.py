@@ -1,7 +1,7 @@
 """The last rule: transformations become the stream graph.
 
-Everything that the program left open (parallelism, slot sharing group, partitioner, batch or streaming) is decided
-here. Source of the rules: Flink's StreamGraphGenerator, StreamGraph.
+Decides everything that the program did not set (parallelism, slot sharing group, partitioner, batch or streaming).
+Source of the rules: Flink's StreamGraphGenerator, StreamGraph.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RuntimeMode(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamGraphOptions:
-    """What the environment says about the whole job."""
+    """The environment's settings for the whole job."""
 
     parallelism: int = 1
     max_parallelism: int | None = None
@@ -95,7 +95,7 @@ def _is_batch(order: Sequence[Transformation], mode: RuntimeMode) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Upstream:
-    """One physical origin of a transformation's rows, with what lies between it and the consumer."""
+    """One physical origin of a transformation's rows, with the partitioning up to the consumer."""
 
     node: int
     strategy: ShipStrategy | None = None
@@ -106,12 +106,12 @@ class _Upstream:
 
 
 class _Builder:
-    """Walks transformations, inputs first; keeps where the rows of each come from."""
+    """Visits transformations, inputs first; records the origins of their rows."""
 
     def __init__(
         self, options: StreamGraphOptions, is_batch: bool, changelogs: Mapping[int, str], next_id: int
     ) -> None:
-        """`next_id`: of nodes that stand for no transformation."""
+        """`next_id`: for nodes without a transformation."""
         self.nodes: dict[int, StreamNode] = {}
         self._options = options
         self._is_batch = is_batch
@@ -133,7 +133,7 @@ class _Builder:
                 self._upstreams[transformation.id] = self._virtual(transformation)
 
     def _virtual(self, transformation: Transformation) -> tuple[_Upstream, ...]:
-        """Of several partitionings the last one wins, as in Flink."""
+        """Of several partitionings, the last one counts, as in Flink."""
         inputs = [upstream for i in transformation.inputs for upstream in self._upstreams[i.id]]
         match transformation:
             case UnionTransformation():
@@ -178,7 +178,7 @@ class _Builder:
         self._upstreams[t.id] = (_Upstream(t.id, row_type=t.output_type),)
 
     def _add_global_committer(self, sink: StreamNode) -> None:
-        """A task of its own behind all subtasks of the sink, which tell it what they have committed."""
+        """A separate task, to which all subtasks of the sink report what they have committed."""
         node, self._next_id = self._next_id, self._next_id + 1
         self.nodes[node] = replace(
             sink,
@@ -196,7 +196,7 @@ class _Builder:
         )
 
     def _slot_sharing_group(self, t: Transformation, upstreams: Sequence[_Upstream]) -> str:
-        """The group given, else that of all inputs when they agree, else the default one."""
+        """The given group; otherwise that of all inputs if they agree; otherwise the default group."""
         if t.slot_sharing_group is not None:
             return t.slot_sharing_group
         groups = {self.nodes[u.node].slot_sharing_group for u in upstreams}

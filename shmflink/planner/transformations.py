@@ -1,4 +1,4 @@
-"""The first form of a lowered plan: one transformation for each operator, and for what lies between operators.
+"""The first form of a lowered plan: one transformation per operator, and per partitioning, union or side output.
 
 Partitioning, union and side output are transformations without an operator; the stream graph turns them into properties
 of edges.
@@ -38,10 +38,10 @@ DEFAULT_SLOT_SHARING_GROUP: Final = "default"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transformation:
-    """Common part.
+    """The common part.
 
-    `parallelism` None means: like the first input, in max parallelism and buffer timeout too. Other fields
-    that are None are not given.
+    `parallelism` None means: like the first input, also for max parallelism and buffer timeout. Other fields that are
+    None are not set.
     """
 
     id: int
@@ -57,9 +57,9 @@ class Transformation:
     co_location_group: str | None = None
     buffer_timeout_ms: int | None = None
     chaining_strategy: ChainingStrategy = ChainingStrategy.ALWAYS
-    is_parallelism_fixed: bool = False  # the connector or `force_non_parallel()` allows no other
+    is_parallelism_fixed: bool = False  # the connector or `force_non_parallel()` allows no other parallelism
     place: str = ""  # `file:line` of the user's program
-    origin: int = 0  # the node of the logical plan that it was made from; 0: none
+    origin: int = 0  # the node of the logical plan from which it comes; 0: none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ class SinkTransformation(Transformation):
 class PartitionTransformation(Transformation):
     """How consumers receive this stream. `partitioner` (CUSTOM): (key, number of partitions) -> index.
 
-    `key_columns` (HASH): the columns that are the key; none = the keys that a key extractor has put beside the rows.
+    `key_columns` (HASH): the columns that are the key; none = the keys that a key extractor has added to the batch.
     """
 
     strategy: ShipStrategy = field(kw_only=True)
@@ -117,13 +117,13 @@ class FinalTransformation(Transformation):
 
 
 class EveryUpdateTransformation(Transformation):
-    """Its input's updates as rows of their own. Resolved before the stream graph."""
+    """Its input's updates as separate rows. Resolved before the stream graph."""
 
     __slots__ = ()
 
 
 def ancestors_first(sinks: Sequence[Transformation]) -> list[Transformation]:
-    """`sinks` and everything in front of them, each once, inputs before consumers, in the program's order."""
+    """`sinks` and everything upstream, each once, inputs before consumers, in the program's order."""
     order: dict[int, Transformation] = {}
     for sink in sinks:
         stack = [(sink, iter(sink.inputs))]

@@ -12,7 +12,7 @@ __all__ = ["ColumnarLocalAggregate"]
 
 
 class ColumnarLocalAggregate(LocalAggregateOperator, ColumnarOperator):
-    """Reads the columns of keys and arguments; always emits the whole partial schema, whatever is needed of it."""
+    """Reads the columns of keys and arguments; always emits the whole partial schema."""
 
     def __init__(self, spec: AggregateSpec) -> None:
         super().__init__(spec)

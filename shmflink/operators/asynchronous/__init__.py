@@ -1,1 +1,1 @@
-"""Calls of a user's coroutines beside the slot: what `AsyncDataStream` becomes."""
+"""Runs a user's coroutines outside the slot's thread: the operators behind `AsyncDataStream`."""

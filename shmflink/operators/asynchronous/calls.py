@@ -1,4 +1,4 @@
-"""Runs a user's coroutines on an event loop in a thread of its own."""
+"""Runs a user's coroutines on an event loop in a separate thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shmflink.operators.asynchronous.retry import RetryStrategy
 __all__ = ["AsyncCall", "AsyncCalls"]
 
 _JOIN_SECONDS: Final = 5.0
-_CANCEL_SECONDS: Final = 1.0  # for the `finally` of canceled calls
+_CANCEL_SECONDS: Final = 1.0  # time for the `finally` blocks of canceled calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class AsyncCalls:
     def __init__(self, name: str, mailbox: Mailbox, call: AsyncCall, capacity: int) -> None:
         self._mailbox = mailbox
         self._call = call
-        self._free = capacity  # of the loop's thread, as `_waiting`
+        self._free = capacity  # belongs to the loop's thread, like `_waiting`
         self._waiting: deque[Entry] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: deque[Entry] = deque()
@@ -65,7 +65,7 @@ class AsyncCalls:
         self._loop.call_soon_threadsafe(self._begin, 0, entries)
 
     def release(self, count: int) -> None:
-        """The results of this many calls have left."""
+        """Called when the results of this many calls have been emitted."""
         self._loop.call_soon_threadsafe(self._begin, count, ())
 
     def collect(self) -> Iterable[Entry]:
@@ -126,10 +126,10 @@ class AsyncCalls:
                         entry.results = await self._attempts(entry)
                 except TimeoutError:
                     if not limit.expired():
-                        raise  # the user's own
+                        raise  # an exception of the user's code
                     entry.in_method = "timeout()"
                     entry.results = call.checked(call.on_timeout(entry.value))
-        except BaseException as error:  # whatever it is, the job ends with it
+        except BaseException as error:  # any other exception fails the job
             if self._is_closing:
                 raise
             entry.error = error
@@ -156,7 +156,7 @@ class AsyncCalls:
                 if on_result is None or not on_result(results) or not strategy.can_retry(attempts):
                     return results
             if attempts == 1:
-                strategy = copy.deepcopy(strategy)  # each record has its own back-off
+                strategy = copy.deepcopy(strategy)  # each record has its own backoff
             await asyncio.sleep(strategy.get_backoff_time_millis(attempts) / 1000)
             attempts += 1
 
@@ -165,7 +165,7 @@ class AsyncCalls:
         self._mailbox.wake()
 
     async def _stop(self, result: Future[None], last: Callable[[], Any]) -> None:
-        """The calls are canceled, and get a moment for their `finally`."""
+        """Cancels the calls, and gives their `finally` blocks a moment to run."""
         self._waiting.clear()
         tasks = list(self._tasks)
         for task in tasks:

@@ -1,7 +1,7 @@
 """The operators behind `AsyncDataStream`: many calls of a user's coroutine in flight (Flink: AsyncWaitOperator).
 
-Unlike PyFlink's, calls stay in flight across batches, watermarks and checkpoints. A checkpoint holds the inputs whose
-results have not left; after a restore they are called again.
+Unlike in PyFlink, calls stay in flight across batches, watermarks and checkpoints. A checkpoint contains the inputs
+whose results were not emitted yet; after a restore, their calls are repeated.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from shmflink.state.snapshots import OperatorSnapshot
 __all__ = ["INPUTS_STATE", "AsyncBatchWaitOperator", "AsyncUserFunction", "AsyncWaitOperator"]
 
 INPUTS_STATE: Final = "_async_wait_inputs"
-"""The inputs whose results had not left, in order: (row, timestamp in ms), or Arrow IPC streams of one batch each."""
+"""The inputs whose results were not emitted, in order: (row, timestamp in ms), or Arrow IPC streams of one batch
+each.
+"""
 
 _METHOD: Final = "async_invoke"
 
@@ -46,7 +48,7 @@ class AsyncUserFunction(UserFunction):
 
 
 class _AsyncOperator(FunctionOperator):
-    """The common part: calls, their order, checkpoints. What a call is made for, its subclasses say."""
+    """The common part: calls, their order, checkpoints. Subclasses define the unit for which a call is made."""
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class _AsyncOperator(FunctionOperator):
         self._is_ordered = is_ordered
         self._timeout_ms = timeout_ms
         self._capacity = capacity
-        self._spare = capacity // 4  # inputs more, so that no call waits for a batch
+        self._spare = capacity // 4  # additional inputs, so that no call waits for a batch
         self._retry = retry
         self._calls: AsyncCalls | None = None
         self._is_finishing = False
@@ -73,7 +75,7 @@ class _AsyncOperator(FunctionOperator):
     def insert_only_method(self) -> str:
         return f"AsyncDataStream.{'ordered' if self._is_ordered else 'unordered'}_wait()"
 
-    # --- what a call is made for ---
+    # --- units of calls ---
 
     @abstractmethod
     def _entries(self, batch: Batch) -> list[Entry]:
@@ -81,14 +83,14 @@ class _AsyncOperator(FunctionOperator):
 
     @abstractmethod
     def _checked(self, results: Any) -> Any:
-        """What a call returned; raises if it is nothing that can be emitted."""
+        """Checks the return value of a call; raises if it cannot be emitted."""
 
     @abstractmethod
     def _emit(self, entry: Entry) -> Outputs:
-        """The results of a call; they may be held back until `_flush`."""
+        """The results of a call; they may be buffered until `_flush`."""
 
     def _flush(self) -> Outputs:
-        """The results that were held back."""
+        """The buffered results."""
         return iter(())
 
     @abstractmethod
@@ -183,7 +185,7 @@ class _AsyncOperator(FunctionOperator):
             self._queue.complete(entry)
 
     def _take(self) -> Iterator[Any]:
-        """Everything that may leave. Raises what a call has raised."""
+        """Yields all results that may be emitted. Raises the exception of a failed call."""
         self._collect()
         if self._failed is not None:
             assert self._failed.error is not None, "a call that failed without an error"
@@ -239,7 +241,7 @@ class AsyncWaitOperator(_AsyncOperator):
         return self._outputs.take()
 
     def _saved(self, entries: Sequence[Entry]) -> list[Any]:
-        rows = ISOLATION.isolated_list([entry.value for entry in entries])  # calls in flight may change theirs
+        rows = ISOLATION.isolated_list([entry.value for entry in entries])  # calls in flight may modify their rows
         return [(row, entry.stamp) for row, entry in zip(rows, entries, strict=True)]
 
     def _restored(self, elements: Sequence[Any]) -> list[Entry]:
@@ -282,7 +284,7 @@ class AsyncBatchWaitOperator(_AsyncOperator):
 
 
 def _image(batch: Batch) -> bytes:
-    """A batch in memory of its own: what it came in is freed or reused while the call is in flight."""
+    """Copies the batch, because its memory is freed or reused while the call is in flight."""
     wire, sink = batch.to_wire(), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, wire.schema) as writer:
         writer.write_batch(wire)

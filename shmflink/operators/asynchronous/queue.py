@@ -1,7 +1,7 @@
-"""The order in which results of asynchronous calls leave (Flink: Ordered- and UnorderedStreamElementQueue).
+"""The order in which results of asynchronous calls are emitted (Flink: Ordered- and UnorderedStreamElementQueue).
 
-Pure, and used by the slot's thread alone. An entry is added when its input arrives, completed when its call has ended,
-and taken when its results may leave. Watermarks and statuses keep their place among the inputs in both orders.
+Pure, and used only by the slot's thread. An entry is added when its input arrives, completed when its call has ended,
+and taken when its results may be emitted. Watermarks and statuses keep their position among the inputs in both orders.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Entry", "OrderedQueue", "ResultQueue", "UnorderedQueue"]
 
 
 class Entry:
-    """One input, and what became of it. `value` is what the user gets, `stamp` whatever its operator needs beside it.
+    """One input and its results. `value` is passed to the user's function; `stamp` is additional data of the operator.
 
     The loop's thread sets `results` or `error`.
     """
@@ -33,7 +33,7 @@ class Entry:
         self.segment: _Segment | None = None
 
     def take_results(self) -> Iterable[Any] | None:
-        """The results, which the entry then holds no longer."""
+        """Removes and returns the results."""
         results: Iterable[Any] | None = self.results
         self.results = None
         return results
@@ -43,10 +43,10 @@ Taken: TypeAlias = Entry | ControlElement
 
 
 class ResultQueue(Protocol):
-    """Inputs whose results have not left, with the control elements between them."""
+    """Inputs whose results were not emitted yet, with the control elements between them."""
 
     def __len__(self) -> int:
-        """The inputs in it."""
+        """The number of inputs."""
         ...
 
     def add(self, entry: Entry) -> None:
@@ -54,7 +54,7 @@ class ResultQueue(Protocol):
         ...
 
     def add_control(self, element: ControlElement) -> None:
-        """Appends a control element: it leaves behind all results of the inputs before it."""
+        """Appends a control element, which is emitted after all results of the inputs before it."""
         ...
 
     def complete(self, entry: Entry) -> None:
@@ -67,16 +67,16 @@ class ResultQueue(Protocol):
         ...
 
     def take(self) -> Iterator[Taken]:
-        """Removes and yields what may leave now."""
+        """Removes and yields what may be emitted now."""
         ...
 
     def inputs(self) -> Iterator[Entry]:
-        """All inputs in it, in order of arrival."""
+        """All inputs, in order of arrival."""
         ...
 
 
 class OrderedQueue:
-    """Results leave in the order of their inputs."""
+    """Emits results in the order of their inputs."""
 
     def __init__(self) -> None:
         self._elements: deque[Taken] = deque()
@@ -110,7 +110,7 @@ class OrderedQueue:
 
 
 class UnorderedQueue:
-    """Results leave in the order in which calls end, except that none crosses a watermark or status."""
+    """Emits results in the order in which calls end, but never across a watermark or status."""
 
     def __init__(self) -> None:
         self._segments: deque[_Segment] = deque([_Segment()])
@@ -164,7 +164,9 @@ class UnorderedQueue:
 
 
 class _Segment:
-    """The inputs between two control elements: `open` have not left, `done` may leave; `end` closes it."""
+    """The inputs between two control elements: `open` are not done, `done` may be emitted; `end` is the closing
+    element.
+    """
 
     __slots__ = ("done", "end", "open")
 

@@ -1,4 +1,4 @@
-"""What an operator needs to know of a retry strategy; `datastream.async_retry_strategies` has PyFlink's."""
+"""The part of a retry strategy that operators use; `datastream.async_retry_strategies` has PyFlink's classes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ __all__ = ["RetryPredicate", "RetryStrategy"]
 
 
 class RetryPredicate(Protocol):
-    """Which results and exceptions are tried again."""
+    """Which results and exceptions cause a retry."""
 
     def result_predicate(self) -> Callable[[list[Any]], bool] | None:
-        """True for a result that is tried again; None: no result is."""
+        """True for a result that causes a retry; None: no result does."""
         ...
 
     def exception_predicate(self) -> Callable[[Exception], bool] | None:
-        """True for an exception that is tried again; None: no exception is."""
+        """True for an exception that causes a retry; None: no exception does."""
         ...
 
 
 class RetryStrategy(Protocol):
-    """Whether and when a call is tried again."""
+    """Whether and when a call is retried."""
 
     def can_retry(self, current_attempts: int) -> bool:
-        """Whether there may be another attempt after this many."""
+        """Whether another attempt may follow after `current_attempts` attempts."""
         ...
 
     def get_backoff_time_millis(self, current_attempts: int) -> int:
@@ -32,5 +32,5 @@ class RetryStrategy(Protocol):
         ...
 
     def get_retry_predicate(self) -> RetryPredicate:
-        """What is tried again."""
+        """What causes a retry."""
         ...

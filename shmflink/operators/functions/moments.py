@@ -1,4 +1,4 @@
-"""Emits a slow function's results bit by bit: nothing waits for the end of its generator."""
+"""Emits a slow function's results in small pieces, so that nothing waits for the end of its generator."""
 
 from __future__ import annotations
 

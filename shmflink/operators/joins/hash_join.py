@@ -1,6 +1,6 @@
-"""A join on equal columns in BATCH mode: the right side is kept by key, the left side streams past it.
+"""A join on equal columns in BATCH mode: stores the right side by key and probes it with the left side.
 
-Left rows that arrive while the right side is incomplete wait; they leave memory for a file when there are many.
+Left rows that arrive while the right side is incomplete wait; if there are many, they spill to a file.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ _PAIRS_MAX: Final = 64 << 10
 
 
 class HashJoinOperator(Operator):
-    """Input 0 is the left side, input 1 the right one; rows of one key are in one subtask. Rows have no timestamps."""
+    """Input 0 is the left side, input 1 the right side; rows with equal keys are in one subtask. Rows have no
+    timestamps.
+    """
 
     def __init__(self, spec: JoinSpec, columns: tuple[OutputColumn, ...] | None = None) -> None:
-        """`columns`: those of the result that somebody reads."""
+        """`columns`: the columns of the result that are read downstream."""
         self._spec = spec
         self._columns = spec.columns if columns is None else columns
 
@@ -64,7 +66,7 @@ class HashJoinOperator(Operator):
         return frozenset(keys) | {name for name in names if name is not None}
 
     def narrowed_to(self, inputs: Sequence[TypeInformation], needed: frozenset[str] | None) -> HashJoinOperator:
-        """The same join of inputs with fewer columns, emitting only `needed`; at least one column."""
+        """The same join for inputs with fewer columns, emitting only `needed`; at least one column."""
         columns = self._wanted(needed)
         left, right = (schema_of(declared) for declared in inputs)
         spec = self._spec
@@ -101,14 +103,14 @@ class HashJoinOperator(Operator):
             yield from self._complete_right()
 
     def process_control(self, element: ControlElement) -> Iterator[Element]:
-        """At the end of event time both sides are whole: nothing may come behind that watermark."""
+        """At the end of event time both sides are complete; no row may follow that watermark, so it is emitted last."""
         if element == MAX_WATERMARK:
             yield from self._complete_right()
             yield from self._unmatched()
         yield element
 
     def _complete_right(self) -> Iterator[Batch]:
-        """No right rows follow: the left rows that have waited."""
+        """Called when no right rows follow: processes the waiting left rows."""
         if self._kept is not None:
             return
         self._table.seal()
@@ -120,7 +122,7 @@ class HashJoinOperator(Operator):
             yield from self._probe(batch)
 
     def _unmatched(self) -> Iterator[Batch]:
-        """The right rows without a partner, where the kind of join keeps them."""
+        """The right rows without a match, if the kind of join emits them."""
         if self._spec.how not in ("right", "full"):
             return
         rows = self._table.unmatched()
@@ -166,7 +168,7 @@ class HashJoinOperator(Operator):
             start += done
 
     def _right_columns(self, rows: pa.UInt32Array) -> dict[str, pa.Array]:
-        assert self._kept is not None, "a probe before the right side is there"
+        assert self._kept is not None, "a probe before the right side is complete"
         return {name: _one(taken(self._kept.column(name), rows)) for name in self._names(right=True)}
 
     def _nothing(self, rows: int) -> pa.RecordBatch:
@@ -192,5 +194,5 @@ class HashJoinOperator(Operator):
 
 
 def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The values in one piece."""
+    """The values as one array."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,4 +1,4 @@
-"""What a join on equal columns makes of two schemas."""
+"""The result schema of a join on equal columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOW: Final[tuple[JoinHow, ...]] = ("inner", "left", "right", "full", "semi", "an
 
 @dataclass(frozen=True, slots=True)
 class OutputColumn:
-    """A column of the result: from the left column, the right one, or whichever of both is there."""
+    """A column of the result: the left column, the right column, or whichever of both exists in a row."""
 
     name: str
     left: str | None
@@ -30,7 +30,7 @@ class JoinSpec:
     """`left_on[i]` equals `right_on[i]`. `merges_keys`: each pair of keys is one column of the result.
 
     Raises:
-        TypeMismatchError: two keys have different types, or two columns of the result the same name.
+        TypeMismatchError: two keys have different types, or two columns of the result have the same name.
     """
 
     left: pa.Schema
@@ -62,7 +62,7 @@ class JoinSpec:
         return self.schema_of(self.columns)
 
     def schema_of(self, columns: tuple[OutputColumn, ...]) -> pa.Schema:
-        """Of some of the columns."""
+        """The schema of some of the columns."""
         return pa.schema([self._field(column) for column in columns])
 
     def _field(self, column: OutputColumn) -> pa.Field:

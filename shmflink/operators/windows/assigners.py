@@ -73,7 +73,9 @@ class WindowAssigner(TakesTypeParameters, ABC, Generic[T, W]):
         """The trigger if none was given."""
 
     def fixed_times(self) -> WindowTimes | None:
-        """*shmflink only.* The windows where time and constants alone make them, else None; also for subclasses."""
+        """*shmflink only.* The windows, if they depend only on time and constants, otherwise None; also for
+        subclasses.
+        """
         return None
 
     def get_window_serializer(self) -> object:
@@ -253,7 +255,7 @@ class _DynamicGap(_Sessions):
     def _gap(self, element: Any) -> int:
         gap = self._extract(element)
         if gap <= 0:
-            raise UsageError(f"a session's gap must be more than 0 ms, the extractor gave {gap}")
+            raise UsageError(f"a session's gap must be more than 0 ms, but the extractor returned {gap}")
         return gap
 
     def __repr__(self) -> str:

@@ -111,7 +111,7 @@ class WindowContext:
         return self._windows
 
     def global_state(self) -> StateStore:
-        """State of the key over all its windows."""
+        """State per key, shared by all its windows."""
         return self._global
 
 
@@ -124,7 +124,7 @@ class WindowFunctionAdapter:
         self._is_all = is_all
 
     def bound(self, context: WindowContext) -> Callable[[Any, Window, Any], Any]:
-        """(key, window, elements) -> what is emitted."""
+        """(key, window, elements) -> emitted values."""
         function = self.function
         if function is None:
             return lambda _key, _window, elements: elements

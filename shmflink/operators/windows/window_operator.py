@@ -1,7 +1,7 @@
 """Windows of a keyed stream, element by element (Flink: WindowOperator, EvictingWindowOperator).
 
-State of a window, its trigger's state and its timers lie under (key, window). Windows that merge keep their contents
-under the first of them (`merging.py`).
+The state of a window, its trigger's state and its timers are stored under (key, window). Windows that merge store their
+contents under the first of them (`merging.py`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _MERGING_STATE_NAME: Final = "merging-window-set"
 
 @dataclass(frozen=True, slots=True)
 class WindowSpec:
-    """All that a program says of a windowed stream. `contents` describes what is kept of the elements."""
+    """The program's definition of a windowed stream. `contents` describes how elements are stored."""
 
     assigner: WindowAssigner
     trigger: Trigger
@@ -68,7 +68,7 @@ class WindowSpec:
 
 
 class WindowOperator(KeyedOperator):
-    """Keeps each element in its windows; a window's function is called when its trigger fires."""
+    """Stores each element in its windows; calls the window function when a trigger fires."""
 
     methods = ("process",)
     namespaces = WINDOW_NAMESPACES
@@ -126,7 +126,8 @@ class WindowOperator(KeyedOperator):
         outputs = self._outputs
         for key, row, stamp in zip(keys, iterator, stamps, strict=False):
             try:
-                yield from self._element(key, row, stamp)  # per row: assigner, trigger and function are the user's
+                # a loop per row: assigner, trigger and function may be the user's
+                yield from self._element(key, row, stamp)
             except Exception as error:
                 self._fail(error, rows[row_index(rows, iterator)])
             if outputs.is_full:
@@ -134,7 +135,7 @@ class WindowOperator(KeyedOperator):
         yield from outputs.take()
 
     def _fail(self, error: Exception, record: Any) -> NoReturn:
-        """What we say ourselves of an element is not the failure of a function."""
+        """Raises our own error about an element, which is not a failure of the user's function."""
         if isinstance(error, UsageError) and not has_user_frame(error):
             raise type(error)(f"operator '{self._name}': {error}\nrecord: {shorten_record(record)}") from error
         self._function.fail(error, record)
@@ -229,7 +230,7 @@ class WindowOperator(KeyedOperator):
         return MergingWindowSet(self._spec.assigner, windows)
 
     def _retire(self, key: Any, window: Any) -> None:
-        """The window is over; a key without windows leaves nothing behind."""
+        """Clears a window that has ended; a key without windows has no state."""
         assert self._merging is not None
         self._merging_set(key).retire(window)
         if not self._merging.get(key):
@@ -261,7 +262,7 @@ class WindowOperator(KeyedOperator):
     def _register_cleanup(self, key: Any, window: Any) -> None:
         at_ms = self._cleanup_ms(window)
         if at_ms == MAX_TIMESTAMP_MS:
-            return  # never
+            return  # unreachable
         if self._is_event_time:
             self._timers.register_event_timer(at_ms, key, window)
         else:
@@ -285,7 +286,7 @@ class WindowOperator(KeyedOperator):
 
 
 class _KeyState:
-    """The backend as functions of the key alone see it."""
+    """The backend for states that belong only to the key."""
 
     def __init__(self, backend: KeyedStateBackend, entry: Entry) -> None:
         self._backend = backend
@@ -296,7 +297,7 @@ class _KeyState:
 
 
 def _kept(spec: WindowSpec) -> StateDescriptor:
-    """What is kept of the elements: evictors see their times."""
+    """The stored form of elements: with timestamps if there is an evictor."""
     contents = spec.contents
     if spec.evictor is None:
         return contents
@@ -304,4 +305,4 @@ def _kept(spec: WindowSpec) -> StateDescriptor:
 
 
 def _pass_on(*_: Any) -> None:
-    """Stands for the function where contents are emitted as they are."""
+    """Replaces the function if contents are emitted unchanged."""

@@ -18,7 +18,7 @@ __all__ = ["WindowContents", "merge_entries"]
 
 
 class WindowContents:
-    """Contents of the window that `at` chose."""
+    """Contents of the window that `at` has selected."""
 
     def __init__(self, backend: KeyedStateBackend, descriptor: StateDescriptor) -> None:
         self._entry = Entry()
@@ -35,26 +35,26 @@ class WindowContents:
         self._state.add(element)
 
     def elements(self) -> list[Any]:
-        """What a window function gets: the elements, or the one value; empty where there is nothing."""
+        """The argument of the window function: the elements, or the single value; empty if the window is empty."""
         got = self._state.get()
         if self._is_list:
             return list(got)
         return [] if got is None else [got]
 
     def replace(self, elements: Iterable[Any]) -> None:
-        """Keeps these elements; only of lists."""
+        """Replaces the elements; only for lists."""
         self._state.update(list(elements))
 
     def clear(self) -> None:
         self._state.clear()
 
     def merge(self, key: Any, into: Any, windows: Iterable[Any]) -> None:
-        """The contents of `windows` go into those of the window `into`."""
+        """Merges the contents of `windows` into those of the window `into`."""
         merge_entries(self._table, self._descriptor, (key, into), [(key, window) for window in windows])
 
 
 def merge_entries(table: StateTable, descriptor: StateDescriptor, into: Any, entries: Iterable[Any]) -> None:
-    """Brings entries of a table together in one (Flink: InternalMergingState.mergeNamespaces)."""
+    """Merges entries of a table into one (Flink: InternalMergingState.mergeNamespaces)."""
     for entry in entries:
         other = table.take(entry)
         if other is ABSENT:

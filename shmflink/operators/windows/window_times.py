@@ -1,4 +1,4 @@
-"""Windows that time and constants alone make, as native operators know them."""
+"""Windows that depend only on time and constants, in the form that native operators use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["PaneTimes", "SessionTimes", "WindowTimes"]
 
 @dataclass(frozen=True, slots=True)
 class PaneTimes:
-    """Windows of `size_ms` that begin every `slide_ms`; tumbling where both are equal."""
+    """Windows of `size_ms` that begin every `slide_ms`; tumbling if both are equal."""
 
     size_ms: int
     slide_ms: int
@@ -42,7 +42,7 @@ class PaneTimes:
 
     @property
     def has_gaps(self) -> bool:
-        """Whether some times are in no window."""
+        """Whether there are times outside every window."""
         return self.size_ms < self.slide_ms
 
 

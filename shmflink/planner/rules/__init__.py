@@ -1,8 +1,8 @@
-"""One rule for each kind of call: checks it against its input's types and says which operators it becomes.
+"""One rule for each kind of call: checks it against its input types and determines which operators it becomes.
 
-`lowered` is the table of all. A rule is a pure function of the call and of the nodes in front of it. It raises what the
-program did wrong (TypeMismatchError, JobGraphError, ...). The recorder asks it, too, so that a program learns that from
-the method that it calls.
+`lowered` selects the rule. A rule is a pure function of the call and of its input nodes. It raises the program's errors
+(TypeMismatchError, JobGraphError, ...). The recorder also applies it, so that the method that the program calls raises
+them.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ RULES: Final[Mapping[type[calls.Call], str]] = {
     calls.WindowApply: "windows.window_apply",
     calls.WindowAggregate: "window_aggregates.window_aggregate",
 }
-"""Where the rule is: a program imports the rules of the calls that it makes."""
+"""The location of the rule, so that a program imports only the rules of the calls that it uses."""
 
 
 Facts = tuple[tuple[calls.Call, TypeInformation | None], ...]
-"""What rules look at in front of a call."""
+"""The properties of an input node that rules use."""
 
 _KNOWN: Final[WeakKeyDictionary[calls.Call, tuple[Facts, Lowered]]] = WeakKeyDictionary()
 
 
 def lowered(call: calls.Call, inputs: Sequence[Node]) -> Lowered:
-    """What `call` becomes behind `inputs`.
+    """The result of the rule for `call` with `inputs`.
 
-    A rule is asked once: binding expressions costs milliseconds, and the recorder has asked before the plan is lowered.
+    Cached, because binding expressions costs milliseconds, and both the recorder and the lowering need the result.
     """
     facts: Facts = tuple((node.call, node.output_type) for node in inputs)
     known = _KNOWN.get(call)

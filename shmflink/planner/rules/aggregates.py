@@ -1,4 +1,4 @@
-"""Local pre-aggregation: aggregates where the rows are made, their partial rows by key, global aggregates of those."""
+"""Local pre-aggregation: aggregates in the tasks that produce the rows, and merges the partial rows by key."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def aggregate(call: Aggregate, inputs: Sequence[Node]) -> Lowered:
     if finished:
         operators.append(_finish(made, {name: ex.col(name) for name, _ in call.keys} | finished))
     local = local_half("LocalAggregate", ColumnarLocalAggregate(spec), spec)
-    why = "native: aggregated where the rows are made, then once more for each key"
+    why = "native: pre-aggregated in the tasks that produce the rows, then merged by key"
     return in_two_halves(declared, call.keys, local, tuple(operators), why)
 
 
 def taken_apart(
     schema: pa.Schema, keys: NamedExpressions, results: Mapping[str, Expression]
 ) -> tuple[AggregateSpec, dict[str, Expression]]:
-    """What is aggregated, and expressions over it; none of these where the aggregates leave as they are.
+    """The aggregates, and expressions over them; no expressions if the aggregates are emitted unchanged.
 
     Raises:
         TypeMismatchError: see `aggregate`.
@@ -73,7 +73,7 @@ def taken_apart(
 
 
 def local_half(name: str, operator: Operator, spec: AggregateSpec) -> Piece:
-    """What aggregates the rows of one task, and emits partial rows."""
+    """The operator that aggregates the rows of one task and emits partial rows."""
     return Piece(name, operator, ColumnsTypeInfo(spec.partial_schema), subtasks=Subtasks.LIKE_INPUT)
 
 
@@ -86,7 +86,7 @@ def in_two_halves(
 
 
 def as_columns(declared: TypeInformation) -> tuple[Piece, ...]:
-    """What brings rows of a declared type into columns; nothing where they are columns."""
+    """The operator that converts rows of a declared type to columns; none if they already are columns."""
     if isinstance(declared, ColumnsTypeInfo):
         return ()
     schema: pa.Schema = schema_of(declared)
@@ -95,7 +95,7 @@ def as_columns(declared: TypeInformation) -> tuple[Piece, ...]:
 
 
 def by_keys(keys: NamedExpressions) -> Routing:
-    """Rows of one key to one subtask; all to one where there is no key."""
+    """Sends rows with equal keys to one subtask; without keys, all rows to one subtask."""
     return Routing(ShipStrategy.HASH if keys else ShipStrategy.GLOBAL, key_columns=tuple(name for name, _ in keys))
 
 

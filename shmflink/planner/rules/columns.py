@@ -30,14 +30,14 @@ __all__ = [
     "without_parentheses",
 ]
 
-_SHOWN_MAX: Final = 12  # expressions of a description
+_SHOWN_MAX: Final = 12  # expressions shown in a description
 
 
 def columns_type(declared: TypeInformation | None, method: str) -> TypeInformation:
-    """`declared`, which has columns.
+    """Returns `declared` if it has columns.
 
     Raises:
-        TypeMismatchError: it has none.
+        TypeMismatchError: it has no columns.
     """
     if declared is None or schema_of(declared) is None:
         reason = "no type was declared" if declared is None else f"its type is {declared}"
@@ -81,7 +81,7 @@ def without_alias(expression: Expression) -> Expression:
 
 
 def without_parentheses(expression: Expression) -> str:
-    """An expression as text, without the parentheses around the whole."""
+    """An expression as text, without outer parentheses."""
     text = str(expression)
     if not (text.startswith("(") and text.endswith(")")):
         return text
@@ -94,7 +94,7 @@ def without_parentheses(expression: Expression) -> str:
 
 
 def described(pairs: Mapping[str, Expression]) -> str:
-    """Named expressions as text, of many the first ones."""
+    """Named expressions as text; if there are many, only the first ones."""
     shown = [name if str(e) == name else f"{without_parentheses(e)} AS {name}" for name, e in pairs.items()]
     more = len(shown) - _SHOWN_MAX
     return ", ".join(shown[:_SHOWN_MAX]) + (f", ... {more} more" if more > 0 else "")

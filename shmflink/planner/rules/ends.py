@@ -15,7 +15,7 @@ __all__ = ["read", "write"]
 
 
 def read(call: Read, _inputs: Sequence[Node]) -> Lowered:
-    """A source; filters and the choice of columns may move into it later."""
+    """A source; filters and column selection may be moved into it later."""
     return Lowered(call.title, call.declared, "source")
 
 

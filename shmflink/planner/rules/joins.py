@@ -31,7 +31,7 @@ def join(call: Join, inputs: Sequence[Node]) -> Lowered:
     operator = HashJoinOperator(spec)
     pairs = ", ".join(a if a == b else f"{a} = {b}" for a, b in zip(call.left_on, call.right_on, strict=True))
     piece = Piece("Join", operator, operator.output_type, f"Join({call.how}, on {pairs})")
-    why = "native: the right side is kept by key in each subtask, the left side streams past it"
+    why = "native: each subtask stores the right side by key and probes it with the left side"
     return Lowered(
         piece.name,
         piece.output_type,

@@ -1,4 +1,4 @@
-"""Keys: extracted in the tasks that make the rows, then the rows distributed by them."""
+"""Keys: extracted in the tasks that produce the rows, which are then distributed by key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def key_by(call: KeyBy, inputs: Sequence[Node]) -> Lowered:
 def values(_call: Values, inputs: Sequence[Node]) -> Lowered:
     declared = inputs[0].output_type
     piece = Piece("_keyed_stream_values_operator", KeyedValuesOperator(), declared)
-    return Lowered(piece.name, declared, "leaves the keys out", operators=(piece,))
+    return Lowered(piece.name, declared, "drops the keys", operators=(piece,))
 
 
 def keys_and_elements(call: KeysAndElements, inputs: Sequence[Node]) -> Lowered:
@@ -58,4 +58,4 @@ def _extractor(name: str, key: KeyBy, declared: TypeInformation | None) -> Piece
 
 
 def _by(selector: Any) -> str:
-    return f"per record: keys made by {describe_function(selector)}; key columns would be native"
+    return f"per record: keys computed by {describe_function(selector)}; key columns would be native"

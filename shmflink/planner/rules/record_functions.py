@@ -1,4 +1,4 @@
-"""Functions of single records, and of batches."""
+"""Per-record functions, and functions of batches."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ _TITLES: Final = {"sum": "Sum", "min": "Min", "max": "Max", "min_by": "MinBy", "
 
 
 def is_keyed(node: Node) -> bool:
-    """Whether its consumers see one key at a time."""
+    """Whether its consumers receive one key at a time."""
     return isinstance(node.call, KeyBy)
 
 
 def per_record(function: Any, *, has_state: bool = False) -> str:
-    """Why an operator works on records: it calls a function of the user's."""
+    """Why an operator works on records: it calls a user's function."""
     return f"per record{', with keyed state' if has_state else ''}: calls {describe_function(function)}"
 
 
@@ -109,7 +109,7 @@ def async_wait(call: AsyncWait, _inputs: Sequence[Node]) -> Lowered:
 def project(call: Project, inputs: Sequence[Node]) -> Lowered:
     """
     Raises:
-        TypeMismatchError: the elements are no tuples, or have no such field.
+        TypeMismatchError: the elements are not tuples, or lack the field.
     """
     from shmflink.operators.columns.project import ProjectOperator
 
@@ -163,7 +163,7 @@ def assign_timestamps(call: AssignTimestamps, inputs: Sequence[Node]) -> Lowered
             "from_source(): give it that strategy"
         )
     operator = TimestampsAndWatermarksOperator(call.strategy)
-    return one_operator("Timestamps/Watermarks", operator, inputs[0].output_type, "sets times, rows stay as they are")
+    return one_operator("Timestamps/Watermarks", operator, inputs[0].output_type, "sets timestamps; rows are unchanged")
 
 
 def apply(call: Apply, _inputs: Sequence[Node]) -> Lowered:
@@ -171,7 +171,7 @@ def apply(call: Apply, _inputs: Sequence[Node]) -> Lowered:
 
 
 def _may_use_state(function: Any, before: Node) -> bool:
-    """A rich function on a keyed stream may use keyed state; a plain callable does not need the way there."""
+    """Whether the function may use keyed state: a rich function on a keyed stream may, a plain callable cannot."""
     return is_keyed(before) and hasattr(function, "open")
 
 

@@ -1,4 +1,4 @@
-"""What is not an operator: partitioning, unions, side outputs, and what is said of updates."""
+"""Calls that are not operators: partitioning, unions, side outputs, `final()` and `updates()`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["every_update", "final", "partition", "side_output", "union"]
 
 
 def partition(call: Partition, inputs: Sequence[Node]) -> Lowered:
-    """Rows go where the strategy says. Of several in a row the last one counts."""
+    """Distributes rows by the strategy. Of several partitionings in a row, the last one counts."""
     routing = Routing(call.strategy)
     return Lowered(routing.name, inputs[0].output_type, f"no operator: {call.strategy} edge", routing=routing)
 
 
 def union(_call: Union, inputs: Sequence[Node]) -> Lowered:
-    """All rows of streams of one type.
+    """All rows of several streams of the same type.
 
     Raises:
         TypeMismatchError: the types differ.
@@ -36,16 +36,18 @@ def union(_call: Union, inputs: Sequence[Node]) -> Lowered:
 
 
 def side_output(call: SideOutput, inputs: Sequence[Node]) -> Lowered:
-    """What an operator or source hands out beside its rows. The type: the tag's, else what the source says."""
+    """A side output of an operator or source. Its type is the tag's, otherwise the one that the source declares."""
     declared, name = call.tag.declared_type, call.tag.tag_id
     before = inputs[0].call
     if declared is None and isinstance(before, Read):
         declared = before.source.side_output_type(name)
-    return Lowered(f"side output '{name}'", declared, "no operator: an edge of its own")
+    return Lowered(f"side output '{name}'", declared, "no operator: a separate edge")
 
 
 def final(_call: Final, inputs: Sequence[Node]) -> Lowered:
-    return Lowered("final()", inputs[0].output_type, "no operator: the aggregates in front of it wait for their end")
+    return Lowered(
+        "final()", inputs[0].output_type, "no operator: the aggregates before it emit at the end of their input"
+    )
 
 
 def every_update(_call: EveryUpdate, inputs: Sequence[Node]) -> Lowered:

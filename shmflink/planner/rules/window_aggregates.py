@@ -28,7 +28,7 @@ __all__ = ["native_times", "window_aggregate"]
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """The columns for start and end; None: left out."""
+    """The columns for start and end; None: omitted."""
 
     start: str | None
     end: str | None
@@ -43,11 +43,11 @@ class _Shown:
 
 
 def window_aggregate(call: WindowAggregate, inputs: Sequence[Node]) -> Lowered:
-    """Local aggregates where the rows are, their partial rows by key, windows of them.
+    """Aggregates in the tasks that produce the rows, and merges the partial rows by key and window.
 
     Raises:
-        TypeMismatchError: an expression does not fit the columns, a name appears twice.
-        JobGraphError: windows, triggers and evictors that need a function.
+        TypeMismatchError: an expression does not fit the columns, or a name appears twice.
+        JobGraphError: the windows, trigger or evictor need a function.
     """
     times = native_times(call.windows)
     declared = columns_type(inputs[0].output_type, "aggregate")
@@ -66,12 +66,12 @@ def window_aggregate(call: WindowAggregate, inputs: Sequence[Node]) -> Lowered:
     made = ColumnsTypeInfo(windows.result_schema)
     text = f"WindowAggregate({call.windows.assigner}; {described_aggregates(call.keys, results)})"
     last = Piece("WindowAggregate", GlobalWindowAggregateOperator(windows), made, text, subtasks_of(call.keys))
-    why = "native: aggregated by window where the rows are made, then once more for each key and window"
+    why = "native: pre-aggregated by window in the tasks that produce the rows, then merged by key and window"
     return in_two_halves(declared, call.keys, local, (last,), why)
 
 
 def native_times(windows: Windows) -> WindowTimes:
-    """The windows as native operators know them.
+    """The windows in the form that native operators use.
 
     Raises:
         JobGraphError: they need a function that is called for each record.
@@ -104,7 +104,7 @@ def _check_names(shown: _Shown, others: Sequence[str]) -> None:
 
 
 def _columns_of(spec: AggregateSpec, finished: Mapping[str, Expression], shown: _Shown) -> NamedExpressions:
-    """What is made of keys, window and aggregates; nothing where they leave as they are."""
+    """Expressions over keys, window and aggregates; none if these are emitted unchanged."""
     if not finished and shown.columns == shown.names:
         return ()
     names = [*spec.key_names, *shown.columns]

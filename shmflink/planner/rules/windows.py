@@ -1,4 +1,4 @@
-"""Functions over the elements of windows, and what windows need of the stream in front of them."""
+"""Functions over the elements of windows, and what windows require of their input stream."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ NEEDS_ELEMENTS = "an evictor needs the elements themselves: use apply() or proce
 def window_apply(call: WindowApply, inputs: Sequence[Node]) -> Lowered:
     """
     Raises:
-        JobGraphError: an evictor without elements, windows that merge with what does not.
+        JobGraphError: an evictor is used without stored elements, or merging windows with a trigger or contents that
+            cannot merge.
     """
     windows = call.windows
     contents = _contents(call, inputs[0].output_type)
@@ -65,12 +66,12 @@ def window_apply(call: WindowApply, inputs: Sequence[Node]) -> Lowered:
 
 
 def _one_key(_element: Any) -> int:
-    """Window operators keep their state by key; windows of all elements have a single one (as in Flink)."""
+    """Window operators store state by key; windows over all elements use a single key (as in Flink)."""
     return 0
 
 
 def _contents(call: WindowApply, declared: TypeInformation | None) -> StateDescriptor:
-    """What is kept of the elements of a window."""
+    """How the elements of a window are stored."""
     element_type = declared or Types.PICKLED_BYTE_ARRAY()
     if call.method == "reduce":
         return ReducingStateDescriptor(WINDOW_STATE_NAME, call.combine, element_type)
@@ -81,7 +82,7 @@ def _contents(call: WindowApply, declared: TypeInformation | None) -> StateDescr
 
 
 def _why(call: WindowApply) -> str:
-    """Why these windows are not native, and what would make them so."""
+    """Why these windows are not native, and what would make them native."""
     windows = call.windows
     if windows.evictor is not None:
         return "the windows have an evictor"
@@ -90,22 +91,22 @@ def _why(call: WindowApply) -> str:
         is_ours = type(call.trigger).__module__.startswith("shmflink.")
         return f"the trigger is a {name}" if is_ours else f"the trigger is a user's class, {name}"
     if windows.assigner.fixed_times() is None:
-        return f"{type(windows.assigner).__name__} makes windows that are not fixed times"
+        return f"{type(windows.assigner).__name__} assigns windows that depend on more than time"
     function = call.combine if call.combine is not None else call.function
     return f"calls {describe_function(function)}; aggregate() over expressions would be native"
 
 
 def has_default_trigger(windows: Windows) -> bool:
-    """Whether the windows fire at their end, as native ones do."""
+    """Whether the windows fire at their end, like native ones."""
     default = EventTimeTrigger if windows.assigner.is_event_time() else ProcessingTimeTrigger
     return windows.trigger is None or type(windows.trigger) is default
 
 
 def check_merging(assigner: WindowAssigner, trigger: Trigger, contents: StateDescriptor | None = None) -> None:
-    """Windows that merge need a trigger and contents that do.
+    """Checks that merging windows have a trigger and contents that can merge.
 
     Raises:
-        JobGraphError: one of them does not.
+        JobGraphError: one of them cannot merge.
     """
     if not isinstance(assigner, MergingWindowAssigner):
         return
@@ -122,10 +123,10 @@ def check_merging(assigner: WindowAssigner, trigger: Trigger, contents: StateDes
 
 
 def check_timestamps(stream: Node, assigner: WindowAssigner, sources: Callable[[], Iterable[str]]) -> None:
-    """`sources`: names of those in front of `stream`, for the message.
+    """`sources`: names of the sources of `stream`, for the message.
 
     Raises:
-        JobGraphError: windows by event time over rows none of which has a timestamp.
+        JobGraphError: windows by event time over rows without timestamps.
     """
     if not assigner.is_event_time() or stream.has_timestamps:
         return

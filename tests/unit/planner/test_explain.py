@@ -55,7 +55,7 @@ def test_each_call_says_what_it_reads_where_it_stands_and_what_becomes_of_it(wri
         "name totals",
         "uid totals",
         "columns user: string, n: int64, top: int64",
-        "why native: aggregated where the rows are made, then once more for each key",
+        "why native: pre-aggregated in the tasks that produce the rows, then merged by key",
         "becomes LocalAggregate (4) ─ HASH user ▶ Aggregate (4): updates by user → totals (4): updates by user",
     ]
 
@@ -104,7 +104,7 @@ def test_windows_over_expressions_are_native(writer: PlanWriter) -> None:
     lines = writer.block(made)
     assert lines[1:] == [
         "columns user: string, start: timestamp[ms], n: int64",
-        "why native: aggregated by window where the rows are made, then once more for each key and window",
+        "why native: pre-aggregated by window in the tasks that produce the rows, then merged by key and window",
         "becomes LocalWindowAggregate (4) ─ HASH user ▶ WindowAggregate (4)",
     ]
 

@@ -70,7 +70,7 @@ def test_a_side_output_is_an_edge_with_the_tags_type(writer: PlanWriter) -> None
     assert writer.block(late) == [
         "SideOutput side output 'late' ◀ [1] job.py:2",
         "columns value: string",
-        "why no operator: an edge of its own",
+        "why no operator: a separate edge",
     ]
 
 
@@ -94,7 +94,7 @@ def test_final_rows_are_made_by_the_aggregate_in_front(writer: PlanWriter) -> No
     assert writer.block(last) == [
         "Final final() ◀ [2] job.py:3",
         "columns user: string, n: int64",
-        "why no operator: the aggregates in front of it wait for their end",
+        "why no operator: the aggregates before it emit at the end of their input",
     ]
     assert writer.block(counts)[-1].endswith("▶ Aggregate (4): final rows")
 

@@ -40,7 +40,7 @@ def test_windows_of_fixed_times_are_two_native_operators(writer: PlanWriter, ass
     assert writer.block(windows) == [
         f"WindowAggregate WindowAggregate({assigner}; by user; count() AS n) ◀ [2] job.py:3",
         "columns user: string, start: timestamp[ms], end: timestamp[ms], n: int64",
-        "why native: aggregated by window where the rows are made, then once more for each key and window",
+        "why native: pre-aggregated by window in the tasks that produce the rows, then merged by key and window",
         "becomes LocalWindowAggregate (4) ─ HASH user ▶ WindowAggregate (4)",
     ]
 
