@@ -1,4 +1,4 @@
-"""What every mechanism of the channel contract (`network/channel.py`) has to do; one suite for each of them."""
+"""What every mechanism of the channel contract (`network/channel.py`) must do: one suite, run for each mechanism."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of sources with checkpoints, for every source there is: each record comes exactly once.
+"""The contract of sources with checkpoints, for every source: each record is read exactly once.
 
 A run reads some batches with some readers, snapshots enumerator and readers as a checkpoint does, reads on (what comes
 then is lost with the failure), and begins again from the snapshot with another number of readers; several times.

@@ -1,4 +1,6 @@
-"""Windows over expressions in whole jobs in one process: both modes, parallel, with late data and what is behind."""
+"""Windows over expressions in whole jobs in one process: both modes, parallel, with late data and downstream
+operators.
+"""
 
 from __future__ import annotations
 

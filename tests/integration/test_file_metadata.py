@@ -1,4 +1,4 @@
-"""What files say of their rows and columns beside the values goes from files to files."""
+"""Key-value metadata of files and columns is carried from input files to output files."""
 
 from __future__ import annotations
 

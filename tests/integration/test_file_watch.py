@@ -1,4 +1,4 @@
-"""A folder that is watched: files appear, are read once, and the job goes on until it is cancelled."""
+"""A watched folder: files appear, are read once, and the job continues until it is canceled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JobManager of `shmflink run` is a fork of it that has a life, an environment and a name of its own."""
+"""The JobManager of `shmflink run` is a fork with its own lifetime, environment and name."""
 
 from __future__ import annotations
 

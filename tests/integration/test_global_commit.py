@@ -1,4 +1,4 @@
-"""A sink with a global committer whose job is stopped or drained, dies on the way, and resumes with other subtasks."""
+"""A sink with a global committer: the job is stopped or drained, killed, and resumed with another parallelism."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""examples/guides: what is shown can be written, and what is generated says what the code says."""
+"""examples/guides: the code that they show runs, and the generated pages match the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of `shmflink run`: what a program relies on at exit happens, in Python's order."""
+"""The end of `shmflink run`: everything that a program relies on at exit happens, in Python's order."""
 
 from __future__ import annotations
 

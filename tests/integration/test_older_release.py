@@ -1,4 +1,4 @@
-"""A savepoint of the first release, pickled state and all, is what a job of this one starts from."""
+"""A job of this release starts from a savepoint of the first release, pickled state included."""
 
 from __future__ import annotations
 

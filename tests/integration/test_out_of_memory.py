@@ -1,4 +1,4 @@
-"""[P4] The kernel's out-of-memory killer under a memory limit of one's own cgroup, as systemd units have it."""
+"""[P4] The kernel's out-of-memory killer under the memory limit of a separate cgroup, as in systemd units."""
 
 from __future__ import annotations
 

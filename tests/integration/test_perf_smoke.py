@@ -1,4 +1,4 @@
-"""The benchmarks run and print what they promise."""
+"""The benchmarks run and print the documented output."""
 
 from __future__ import annotations
 

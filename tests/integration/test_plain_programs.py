@@ -1,4 +1,4 @@
-"""Programs that `python` runs: several jobs in one process, forks, more slots than CPUs, restarts that are told."""
+"""Programs that `python` runs: several jobs in one process, forks, more slots than CPUs, reported restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real processes: how a cluster comes up, that it runs jobs, and that nothing of it stays whoever is killed."""
+"""Real processes: a cluster starts, runs jobs, and leaves nothing behind, whichever process is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`shmflink run -pym MODULE -pyfs -pyreq -pyarch`: Flink's ways to bring Python along, in real processes."""
+"""`shmflink run -pym MODULE -pyfs -pyreq -pyarch`: Flink's options for Python dependencies, in real processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the README shows, run."""
+"""Runs the code and the commands that the README shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs on real processes that fail and go on from their checkpoints."""
+"""Jobs on real processes that fail and resume from their checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job goes on from an unaligned checkpoint with another parallelism: state, timers and what was under way move."""
+"""A job resumes from an unaligned checkpoint with another parallelism: state, timers and in-flight rows move."""
 
 from __future__ import annotations
 

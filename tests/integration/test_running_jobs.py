@@ -1,4 +1,4 @@
-"""Jobs that run, from outside: verbs over the control socket, JobManagers that die, programs that are started again.
+"""Running jobs from outside: commands over the control socket, JobManagers that die, programs that are started again.
 
 Each job counts numbers by key, slowly until a file appears; its output is right when every number came out once, with
 the count that it has in an undisturbed run.

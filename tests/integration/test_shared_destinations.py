@@ -1,4 +1,4 @@
-"""Jobs with HA directories of their own, and one database, output folder and checkpoint folder for all, under kills."""
+"""Jobs with separate HA directories share a database, an output folder and a checkpoint folder, under kills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file sink does with files that were there before, and with no rows; jobs run inline."""
+"""What a file sink does with existing files, and without rows; jobs run inline."""
 
 from __future__ import annotations
 

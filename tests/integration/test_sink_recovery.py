@@ -1,4 +1,4 @@
-"""Sinks of real jobs whose TaskManager is killed again and again: every record is out once."""
+"""Sinks of real jobs whose TaskManager is killed repeatedly: every record is written exactly once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that take their time, in real processes: checkpoints complete, results come, a restart goes on."""
+"""Slow functions in real processes: checkpoints complete, results arrive, a restarted job resumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources of real jobs whose TaskManager is killed: what was read before is not read again, and nothing is left out."""
+"""Sources of real jobs whose TaskManager is killed: no record is read twice or skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard input, output and error that are closed, or that nobody reads: the job does its work all the same."""
+"""Closed or unread standard input, output and error: the job still completes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs with state fail and go on from a checkpoint: what comes out is what an undisturbed run gives."""
+"""Jobs with state fail and resume from a checkpoint: the output equals that of an undisturbed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows over columns in jobs that fail and go on from a checkpoint: what comes is what an undisturbed run gives."""
+"""Windows over columns in jobs that fail and resume from a checkpoint: the output equals that of an undisturbed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`shmflink run` on a terminal: all that is printed stands above the live picture, and nothing is overwritten."""
+"""`shmflink run` on a terminal: all output appears above the live view, and nothing is overwritten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes with time, windows and state: said as early as they can be known, with the operator and what to do."""
+"""Mistakes with time, windows and state: reported as early as possible, with the operator and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The declared type travels with the edge: what is printed and written does not depend on how operators are chained."""
+"""The edge has the declared type: printed and written values do not depend on how operators are chained."""
 
 from __future__ import annotations
 

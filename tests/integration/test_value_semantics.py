@@ -1,4 +1,4 @@
-"""Records are values: what a function does to an object that it has handed over, or that others get, nobody else sees.
+"""Records are values: changes that a function makes to an object it has emitted or received are invisible to others.
 
 The right results are those of a real Flink cluster. Each job runs with both kinds of channels.
 """

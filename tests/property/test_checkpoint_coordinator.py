@@ -1,4 +1,4 @@
-"""The checkpoint coordinator against a naive model, whatever happens in whatever order."""
+"""The checkpoint coordinator against a naive model, for any events in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of expressions against plain Python, row by row: whatever the nulls, the slices, the constants."""
+"""Functions of expressions against plain Python, row by row: for any nulls, slices and constants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file sink writes, read back and put together, is what went in; whatever batches, folders and rolling."""
+"""The files of a file sink, read back and combined, contain exactly its input, for any batches, folders and rolling."""
 
 from __future__ import annotations
 

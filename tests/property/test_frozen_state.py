@@ -1,4 +1,4 @@
-"""State of all kinds is frozen and written later, while it changes: the files are the state of the barrier."""
+"""State of all kinds is frozen and written later, while it changes: the files contain the state at the barrier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectorised windows against the operator that takes records one by one, and their two steps against one."""
+"""Vectorized windows against the per-record operator, and two steps against one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a peer says is taken by type: any message comes back equal, and one whose field holds anything else is refused
+"""Messages are checked by type: any message round-trips unchanged, and one whose field holds anything else is refused
 by an error that names the message and the field."""
 
 from __future__ import annotations

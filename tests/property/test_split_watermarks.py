@@ -1,4 +1,4 @@
-"""Watermarks of readers with several splits, against a naive model: however splits are dealt out, none of their rows
+"""Watermarks of readers with several splits, against a naive model: for any assignment of splits, no row
 is late that was not late in the split itself.
 """
 

@@ -1,6 +1,6 @@
 """Random scripts for keyed functions with state and timers against the oracle, step by step.
 
-Keys are taken one by one: between keys no order is promised.
+Keys are compared one by one, because the order between keys is undefined.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A job that is saved and restarted at another parallelism in the middle of a script: nothing changes."""
+"""A job is saved and restarted at another parallelism in the middle of a script: its output does not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Snapshots of native tables: whatever is frozen, lost or written late, a table made of the files goes on as it was.
+"""Snapshots of native tables: whatever is frozen, lost or written late, a table restored from the files continues
+unchanged.
 
 Files are kept as checkpoint storage keeps them: a full one begins a chain, changes extend it, one that could not be
 saved is not there. Each restore is done by the table and by the generic rule: a later row replaces an earlier one.

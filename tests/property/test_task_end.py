@@ -1,4 +1,4 @@
-"""A task's end under any order of events, against rules that are written down as they are told."""
+"""A task's end under any order of events, against the rules written as plainly as possible."""
 
 from __future__ import annotations
 

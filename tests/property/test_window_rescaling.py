@@ -1,6 +1,6 @@
 """Windows of subtasks whose snapshots were taken at different times, restored into one table: each window fires once.
 
-That happens where an unaligned barrier overtakes a watermark on its way to one subtask, and with processing time.
+That happens if an unaligned barrier overtakes a watermark on its way to one subtask, and with processing time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Random scripts for the window operator against the oracle, step by step: what leaves at each batch, mark and tick."""
+"""Random scripts for the window operator against the oracle, step by step: the output at each batch, watermark and
+tick.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulation sees what it is for: each of these, broken on purpose, breaks a promise within 500 seeds."""
+"""The simulation detects planted bugs: each of these causes a violation within 500 seeds."""
 
 from __future__ import annotations
 

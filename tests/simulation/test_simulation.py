@@ -1,4 +1,4 @@
-"""Seeded schedules of whole jobs: exactly once, order, watermarks, credits, progress, whatever dies."""
+"""Seeded schedules of whole jobs: exactly-once, order, watermarks, credits and progress, whichever process dies."""
 
 from __future__ import annotations
 

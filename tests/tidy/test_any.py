@@ -1,4 +1,4 @@
-"""No public function returns `Any` where its type is known: a checker of users' programs goes blind there."""
+"""No public function returns `Any` where its type is known: it would disable type checking of users' programs there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue of failures in tests/README.md and the tests that say what they cover are in step."""
+"""The catalog of failures in tests/README.md agrees with the tests that name its entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the code says of itself: errors that it can raise are raised by tests, public names say what they are."""
+"""Claims of the code about itself: tests raise every error class, and public names are documented."""
 
 from __future__ import annotations
 

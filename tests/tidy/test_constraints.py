@@ -1,4 +1,4 @@
-"""A fresh clone installs versions that were tested: every requirement has its pin."""
+"""A fresh clone installs versions that were tested: every requirement is pinned."""
 
 from __future__ import annotations
 

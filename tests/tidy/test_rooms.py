@@ -1,4 +1,4 @@
-"""The architecture page names every folder of modules that there is, and no other."""
+"""The architecture page names every existing folder of modules, and no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Every public name of PyFlink's DataStream API is here, or says when it is used why it is not and what there is."""
+"""Every public name of PyFlink's DataStream API exists, or its use raises an error that says why not and what to
+use.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A type checker accepts what users write, and finds what is wrong with it."""
+"""A type checker accepts correct programs of users and finds their errors."""
 
 from __future__ import annotations
 

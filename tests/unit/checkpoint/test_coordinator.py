@@ -1,4 +1,4 @@
-"""When checkpoints begin, complete and fail, told as events and effects."""
+"""When checkpoints begin, complete and fail, as events and effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keyed state as one table, whatever wrote it."""
+"""Keyed state as one table, for every writer."""
 
 from __future__ import annotations
 

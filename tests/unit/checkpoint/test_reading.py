@@ -1,4 +1,4 @@
-"""What subtasks get of a checkpoint: by key group, with another parallelism, with clear refusals."""
+"""What subtasks restore from a checkpoint: by key group, with another parallelism; clear errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration says of checkpoints."""
+"""The checkpoint settings in a configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a job's checkpoints: who may write it, where it may lie, what is in it."""
+"""The folder of a job's checkpoints: who may write to it, where it may be, what it contains."""
 
 from __future__ import annotations
 

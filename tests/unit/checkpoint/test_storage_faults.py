@@ -1,4 +1,4 @@
-"""What becomes of checkpoints when the disk fails, the process dies, the power goes, or files rot."""
+"""What happens to checkpoints when the disk fails, the process dies, the power fails, or files rot."""
 
 from __future__ import annotations
 

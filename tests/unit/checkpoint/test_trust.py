@@ -1,4 +1,4 @@
-"""Savepoints that others wrote, or can write to: what is read of them, what is refused, and what the refusal says."""
+"""Savepoints that others wrote, or may write to: what is loaded, what is refused, and the error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose argument is whose."""
+"""Which arguments belong to shmflink, and which to the job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told of checkpoints, restarts and guarantees."""
+"""How the command line describes checkpoints, restarts and guarantees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds event time back."""
+"""Which subtask holds event time back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a running job, rendered as text."""
+"""The live view of a running job, rendered as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on the terminal: the region below, everything else above it, and nothing overwritten."""
+"""The content of the terminal: the region at the bottom, everything else above it, and nothing overwritten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What systemd hears of a run."""
+"""What `shmflink run` reports to systemd."""
 
 from __future__ import annotations
 

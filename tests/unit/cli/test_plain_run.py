@@ -1,4 +1,4 @@
-"""A plain command line is read without typer, and means the same."""
+"""A plain command line is parsed without typer, and has the same meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`shmflink state`: what is in a checkpoint, its entries in every format, damage by name."""
+"""`shmflink state`: the content of a checkpoint, its entries in every format, damaged files by name."""
 
 from __future__ import annotations
 

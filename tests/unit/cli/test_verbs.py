@@ -1,4 +1,4 @@
-"""`list`, `savepoint`, `stop`, `cancel`, `checkpoint` against a JobManager that says what the test wants."""
+"""`list`, `savepoint`, `stop`, `cancel`, `checkpoint` against a JobManager whose answers the test determines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a person who waits for a JobManager is told what for."""
+"""When the command line says what a pending request waits for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clean-ups that finalizers ask for."""
+"""Clean-ups that finalizers request."""
 
 from __future__ import annotations
 

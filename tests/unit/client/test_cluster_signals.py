@@ -1,4 +1,4 @@
-"""What signals do to the jobs of a program, told to a target that only notes it."""
+"""What signals do to the jobs of a program, with a target that only records calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Flink is looked for, and what is said where it, or Java, is missing."""
+"""Where Flink is searched, and the messages if it or Java is missing."""
 
 from __future__ import annotations
 

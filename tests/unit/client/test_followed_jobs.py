@@ -1,4 +1,4 @@
-"""What the JobManager tells about jobs reaches the program that submitted them: messages, and what the program sees."""
+"""The JobManager's news about jobs reaches the program that submitted them: messages, and what the program sees."""
 
 from __future__ import annotations
 

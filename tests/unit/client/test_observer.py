@@ -1,4 +1,4 @@
-"""What `python job.py` says on standard error."""
+"""What `python job.py` prints on standard error."""
 
 from __future__ import annotations
 

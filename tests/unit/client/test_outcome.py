@@ -1,4 +1,4 @@
-"""What the user's program gets at the end of a job."""
+"""The result or exception that the user's program receives at the end of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""One source after the other: nothing of the next one before all readers are through, also after a restart."""
+"""One source after the other: nothing of the next one is read before all readers have finished, also after a
+restart.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that nobody knows, by source and sink."""
+"""Unknown options of sources and sinks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch keeps rows, timestamps and keys together, whatever its form."""
+"""A batch keeps rows, timestamps and keys together, in any form."""
 
 import datetime as dt
 from decimal import Decimal

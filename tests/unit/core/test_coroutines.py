@@ -1,4 +1,4 @@
-"""`async def` where a function of records is expected: an error at the call, with the remedy."""
+"""`async def` in place of a per-record function: an error at the call, with the remedy."""
 
 from __future__ import annotations
 

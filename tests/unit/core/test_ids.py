@@ -1,4 +1,4 @@
-"""Identities: equal where they mean the same, and how people read them."""
+"""Identities: equality, and how people read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is copied at a hand-over, and what is not: by identity, because a copy that nobody needs costs time."""
+"""Which objects are copied when they are passed on: checked by identity, because needless copies cost time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A class is what `dataclasses.dataclass` makes, whatever of it is used first; until then nothing is compiled."""
+"""A class equals the one that `dataclasses.dataclass` creates, whichever part is used first; until then, nothing is
+compiled.
+"""
 
 from __future__ import annotations
 

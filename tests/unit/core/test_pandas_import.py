@@ -1,4 +1,4 @@
-"""pyarrow alone imports no pandas; a program that imports it gets what pyarrow gives to such a program."""
+"""pyarrow alone does not import pandas; in a program that imports pandas, pyarrow behaves as usual."""
 
 from __future__ import annotations
 

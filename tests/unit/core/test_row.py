@@ -1,4 +1,4 @@
-"""Row behaves as PyFlink's."""
+"""Row behaves like PyFlink's."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Rows to columns and back: shapes, exactness, the declared form, columns that never were rows."""
+"""Rows to columns and back: shapes, exactness, the declared form, columns that were never rows."""
 
 import datetime as dt
 import math

@@ -1,4 +1,4 @@
-"""A strategy is a description: each call gives another one."""
+"""A strategy is a description: each call returns a new one."""
 
 from __future__ import annotations
 

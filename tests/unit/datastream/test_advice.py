@@ -1,4 +1,4 @@
-"""What is given in the wrong way names the right one; completion shows what users call."""
+"""Errors for wrong arguments name the right way; completion shows what users call."""
 
 from __future__ import annotations
 

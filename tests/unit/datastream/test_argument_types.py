@@ -1,4 +1,4 @@
-"""A declared type is checked where it is given, whichever method takes it."""
+"""Every method that accepts a declared type checks it at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What AsyncDataStream takes and refuses, and PyFlink's retry strategies."""
+"""What AsyncDataStream accepts and refuses, and PyFlink's retry strategies."""
 
 from __future__ import annotations
 

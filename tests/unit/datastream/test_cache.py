@@ -1,4 +1,4 @@
-"""Streams whose rows are kept for the jobs that follow."""
+"""Streams whose rows are stored for later jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Column methods as a program writes them: names, types and messages; nothing runs here."""
+"""Column methods in a program: names, types and messages; nothing is executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connectors are found under PyFlink's module names."""
+"""Connectors are available under PyFlink's module names."""
 
 from __future__ import annotations
 

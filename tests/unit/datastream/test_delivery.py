@@ -1,4 +1,4 @@
-"""What checkpoints cannot promise is said when a job is submitted."""
+"""Guarantees that checkpoints cannot give are reported when a job is submitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that run, inline: what the API promises about results."""
+"""Programs that run inline: what the API guarantees about results."""
 
 from __future__ import annotations
 

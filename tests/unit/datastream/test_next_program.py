@@ -1,4 +1,4 @@
-"""A program that is refused, whatever for, is not part of the next one: a notebook's cell is mended and run again."""
+"""A refused program is not part of the next one: a notebook's cell can be corrected and run again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PyFlink's programs rely on beyond names and signatures: results of small jobs."""
+"""What PyFlink programs rely on besides names and signatures: results of small jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules, requirements and archives that a job brings along; pip finds what it installs in a folder of the test."""
+"""Modules, requirements and archives of a job; pip installs from a folder of the test."""
 
 from __future__ import annotations
 

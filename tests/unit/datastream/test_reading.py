@@ -1,4 +1,4 @@
-"""Streams of files, tables and generators: names and columns; nothing runs here."""
+"""Streams of files, tables and generators: names and columns; nothing is executed."""
 
 from __future__ import annotations
 

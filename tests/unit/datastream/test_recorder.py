@@ -1,4 +1,4 @@
-"""What a program says goes into nodes that never change; cells point to the newest."""
+"""A program is recorded in immutable nodes; `Recorded` refers to the newest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A method that refuses what it is given leaves the environment as it was: nothing of the call is recorded."""
+"""A method that refuses its arguments leaves the environment unchanged: nothing of the call is recorded."""
 
 from __future__ import annotations
 

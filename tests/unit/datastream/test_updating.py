@@ -1,4 +1,4 @@
-"""Which edges carry updates, who may read them, and what is refused, with the line that wrote it."""
+"""Which edges carry updates, which consumers may read them, and what is refused, with the user's line."""
 
 from __future__ import annotations
 

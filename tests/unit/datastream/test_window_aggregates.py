@@ -1,4 +1,4 @@
-"""Windows over expressions as a program writes them: columns and messages; nothing runs here."""
+"""Windows over expressions in a program: columns and messages; nothing is executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expressions against a schema: what is refused when the graph is built, and how it is said."""
+"""Expressions against a schema: errors when the graph is built, and their messages."""
 
 from __future__ import annotations
 

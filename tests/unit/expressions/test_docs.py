@@ -1,4 +1,4 @@
-"""Every public function of expressions has an example, and every example gives what it says."""
+"""Every public function of expressions has an example, and every example has the stated result."""
 
 from __future__ import annotations
 

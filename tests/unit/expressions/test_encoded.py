@@ -1,4 +1,4 @@
-"""Expressions over dictionaries give what they give over the values, and look at each value once."""
+"""Expressions over dictionaries have the same results as over values, and evaluate each value once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What filters say of single columns."""
+"""What filters imply about single columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that do not go: where they are said to be, and where they do not matter."""
+"""Values for which functions fail: how errors locate them, and where they do not matter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of other tools on expressions: errors that say what is written here."""
+"""Names from other tools on expressions: errors say what to write instead."""
 
 from __future__ import annotations
 

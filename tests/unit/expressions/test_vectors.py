@@ -1,4 +1,4 @@
-"""Every function on slices, on no rows, on nothing but nulls, and on constants: the same as on whole columns."""
+"""Every function on slices, on no rows, on only nulls, and on constants: the same results as on whole columns."""
 
 from __future__ import annotations
 

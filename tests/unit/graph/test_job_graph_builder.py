@@ -1,4 +1,4 @@
-"""Chains become vertices, what lies between them becomes edges."""
+"""Chains become vertices, and the connections between them become edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operator ids: stable where the program is the same, unique, the user's where there is one."""
+"""Operator ids: stable for the same program, unique, the user's if given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failover regions: what is connected fails together, what is not goes on."""
+"""Failover regions: connected tasks fail together, others continue."""
 
 from __future__ import annotations
 

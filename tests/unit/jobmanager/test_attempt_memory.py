@@ -1,4 +1,4 @@
-"""How much memory an attempt takes, told before it is taken."""
+"""How much memory an attempt needs, before it is reserved."""
 
 from __future__ import annotations
 

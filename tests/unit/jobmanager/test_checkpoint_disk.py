@@ -1,4 +1,4 @@
-"""What a job finds on the disk to restart from, and what it need not keep for that."""
+"""What a job finds on disk to restart from, and what it may delete."""
 
 from __future__ import annotations
 

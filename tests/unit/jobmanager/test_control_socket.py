@@ -1,4 +1,4 @@
-"""The control socket with a fake JobManager behind it, asked by the command line's own client."""
+"""The control socket of a fake JobManager, used by the command line's own client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs of a JobManager and the clients that follow them: what happens, and what the dispatcher asks for."""
+"""The jobs of a JobManager and the clients that follow them: events in, effects out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs that are over can be looked at for a while, within bounds."""
+"""Ended jobs remain visible for a while, within limits."""
 
 from __future__ import annotations
 

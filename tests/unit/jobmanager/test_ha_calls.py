@@ -1,4 +1,4 @@
-"""What the HA directory is asked for: in order, beside the event loop, whose callbacks hear of it."""
+"""Calls to the HA directory: in order, outside the event loop, which receives the results."""
 
 from __future__ import annotations
 

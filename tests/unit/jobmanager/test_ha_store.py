@@ -1,4 +1,4 @@
-"""The HA directory: what it keeps, who may use it, and what a crash at every system call leaves."""
+"""The HA directory: what it stores, who may use it, and what a crash at any system call leaves behind."""
 
 from __future__ import annotations
 

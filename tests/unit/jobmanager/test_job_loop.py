@@ -1,4 +1,4 @@
-"""What a callback of a job raises reaches the job; the loop goes on."""
+"""An exception in a callback of a job reaches the job; the loop continues."""
 
 from __future__ import annotations
 

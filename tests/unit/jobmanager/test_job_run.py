@@ -1,4 +1,6 @@
-"""A job in the JobManager's process: an error of ours ends the job that it served, and says how the job came to it."""
+"""A job in the JobManager's process: an internal error ends only the job that was served, and lists the job's latest
+events.
+"""
 
 from __future__ import annotations
 

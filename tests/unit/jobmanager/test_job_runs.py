@@ -1,4 +1,4 @@
-"""The jobs of one JobManager: what people are told of them, and when."""
+"""The jobs of one JobManager: which messages people get about them, and when."""
 
 from __future__ import annotations
 

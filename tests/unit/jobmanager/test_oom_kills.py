@@ -1,4 +1,4 @@
-"""Where the kernel counts what it kills for memory, in every layout of cgroups."""
+"""Where the kernel counts out-of-memory kills, in every layout of cgroups."""
 
 from __future__ import annotations
 

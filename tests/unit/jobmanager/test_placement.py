@@ -1,4 +1,4 @@
-"""Which CPUs TaskManagers get."""
+"""To which CPUs TaskManagers are pinned."""
 
 from __future__ import annotations
 

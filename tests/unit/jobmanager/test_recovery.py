@@ -1,4 +1,4 @@
-"""What a JobManager asks the HA directory: which jobs, from where, and which not again."""
+"""What a JobManager finds in the HA directory: which jobs to run, from where, and which have ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a JobManager leaves for programs that wait for its HA directory."""
+"""The note that a JobManager leaves for programs that wait for its HA directory."""
 
 from __future__ import annotations
 

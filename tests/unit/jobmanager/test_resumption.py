@@ -1,4 +1,4 @@
-"""What is said of a job that the HA directory kept."""
+"""The notice about a job that resumes from the HA directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets slots, in which order, and what becomes of them: a pool, what happens to it, and its grants."""
+"""Which jobs get slots, in which order: events of a pool, and its grants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job that waits for slots says."""
+"""The message of a job that waits for slots."""
 
 from __future__ import annotations
 

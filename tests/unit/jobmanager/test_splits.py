@@ -1,4 +1,4 @@
-"""Who gets which split, what a checkpoint holds of it, and what a region that fails over gives back."""
+"""Which reader gets which split, what a checkpoint contains, and what a restarted region gets back."""
 
 from __future__ import annotations
 

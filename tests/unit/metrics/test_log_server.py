@@ -1,4 +1,4 @@
-"""Log records from one process to another, here both ends in one: the handler sends, the server handles."""
+"""Log records between two processes, here with both ends in one: the handler sends, the server handles."""
 
 from __future__ import annotations
 

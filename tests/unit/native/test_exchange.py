@@ -1,4 +1,4 @@
-"""Partitions, gates and the key hash as Python sees them: credit, retention, refusals, frozen values."""
+"""Partitions, gates and the key hash from Python: credit, retention, refusals, frozen values."""
 
 from __future__ import annotations
 

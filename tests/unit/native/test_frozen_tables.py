@@ -1,4 +1,4 @@
-"""Snapshots of native tables where there is much in them: rows are copied beside the updates, not in the freeze."""
+"""Snapshots of large native tables: rows are copied concurrently with updates, not during the freeze."""
 
 from __future__ import annotations
 

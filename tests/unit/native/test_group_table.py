@@ -1,4 +1,4 @@
-"""Tables larger than the caches, where lookups go another way, against pyarrow's group_by; refusals."""
+"""Tables larger than the caches, which use another lookup path, against pyarrow's group_by; errors."""
 
 from __future__ import annotations
 

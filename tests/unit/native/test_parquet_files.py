@@ -1,4 +1,4 @@
-"""The core's Parquet reader: which files it takes, and that it reads them as pyarrow does."""
+"""The core's Parquet reader: which files it supports, and that it reads them like pyarrow."""
 
 from __future__ import annotations
 

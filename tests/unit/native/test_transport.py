@@ -1,4 +1,4 @@
-"""Ring memories, arenas, doorbells and the status page as Python sees them, across real processes."""
+"""Ring memories, arenas, doorbells and the status page from Python, across real processes."""
 
 from __future__ import annotations
 

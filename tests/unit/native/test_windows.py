@@ -1,4 +1,4 @@
-"""The native table of windows where there are many groups: merged panes, sessions that are over, memory."""
+"""The native table of windows with many groups: merged panes, ended sessions, memory."""
 
 from __future__ import annotations
 

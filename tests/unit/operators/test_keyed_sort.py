@@ -1,4 +1,4 @@
-"""All rows of a key together, in order of time, in memory and by way of files."""
+"""All rows of a key together, in order of time, in memory and through files."""
 
 from __future__ import annotations
 

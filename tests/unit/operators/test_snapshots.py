@@ -1,4 +1,4 @@
-"""What operators hold across elements is in their snapshots, and comes back."""
+"""Everything that operators keep across elements is in their snapshots, and is restored."""
 
 from __future__ import annotations
 

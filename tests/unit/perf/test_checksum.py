@@ -1,4 +1,4 @@
-"""Equal rows have equal checksums, however they are ordered and stored; other rows do not."""
+"""Equal rows have equal checksums in any order and storage; different rows do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets: the same every time, whatever their size, and whole or not there."""
+"""Data sets: the same every time, for any size, and complete or absent."""
 
 from __future__ import annotations
 

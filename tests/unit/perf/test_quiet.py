@@ -1,4 +1,4 @@
-"""What others use of the CPUs is what is busy without us; a busy machine writes no figures."""
+"""CPU use of other processes is the busy time without our own; on a busy machine, no figures are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata go with rows and columns, call by call."""
+"""Metadata follows rows and columns, call by call."""
 
 from __future__ import annotations
 

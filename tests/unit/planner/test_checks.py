@@ -1,4 +1,4 @@
-"""What is said of a whole plan when it is submitted."""
+"""Checks of a whole plan when it is submitted."""
 
 from __future__ import annotations
 

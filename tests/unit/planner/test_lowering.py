@@ -1,4 +1,4 @@
-"""Rules are put together: numbers, settings, origins; and every kind of call has a rule."""
+"""Rules are combined: numbers, settings, origins; and every kind of call has a rule."""
 
 from __future__ import annotations
 

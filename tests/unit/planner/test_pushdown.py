@@ -1,4 +1,4 @@
-"""Filters and the choice of columns reach the sources, and the rows that come out stay the same."""
+"""Filters and column selection reach the sources, and the results do not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a JobManager process is told first."""
+"""The first data that a JobManager process receives."""
 
 from __future__ import annotations
 

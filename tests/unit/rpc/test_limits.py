@@ -1,4 +1,4 @@
-"""What is said where a limit of the process is too low."""
+"""The errors if a limit of the process is too low."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of control sockets: whose it is, who is dead in it."""
+"""The folder of control sockets: who owns it, and which sockets are dead."""
 
 from __future__ import annotations
 

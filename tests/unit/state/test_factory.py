@@ -1,4 +1,4 @@
-"""The backend that the options name, and what operators may rely on."""
+"""The backend that the options select, and what operators may rely on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of entries: what is frozen does not change, what is tidied is the same."""
+"""Layers of entries: frozen entries do not change, and merging layers preserves entries."""
 
 from __future__ import annotations
 

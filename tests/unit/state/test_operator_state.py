@@ -1,4 +1,4 @@
-"""List state of a subtask, and what becomes of it when the parallelism changes."""
+"""List state of a subtask, and what happens to it when the parallelism changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State that expires, by a clock that the test moves."""
+"""State that expires, with a manual clock."""
 
 from __future__ import annotations
 

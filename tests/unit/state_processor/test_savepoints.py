@@ -1,4 +1,4 @@
-"""Savepoints from Arrow tables, changed copies of others, and what a job's state backend makes of them."""
+"""Savepoints from Arrow tables, modified copies of others, and how a job's state backend restores them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call that does not return is told of: operator, time, file, line, function and stack."""
+"""A call that does not return is reported: operator, time, file, line, function and stack."""
 
 from __future__ import annotations
 

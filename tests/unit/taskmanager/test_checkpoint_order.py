@@ -1,4 +1,4 @@
-"""What has to come before what at a checkpoint. Each of these was found by the simulation, as lost or repeated rows."""
+"""The required order of steps at a checkpoint. Each of these was found by the simulation, as lost or repeated rows."""
 
 from __future__ import annotations
 

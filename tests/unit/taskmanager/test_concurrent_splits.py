@@ -1,4 +1,4 @@
-"""A source whose reader reads its splits at the same time: event time, alignment and snapshots of each."""
+"""A source whose reader reads its splits concurrently: event time, alignment and snapshots of each."""
 
 from __future__ import annotations
 

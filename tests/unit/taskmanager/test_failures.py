@@ -1,4 +1,4 @@
-"""What a task's error is called decides what follows from it."""
+"""The class of a task's error determines the reaction to it."""
 
 from __future__ import annotations
 

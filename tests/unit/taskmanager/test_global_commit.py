@@ -1,4 +1,4 @@
-"""A sink with a global committer: what its subtasks tell, and what is committed globally, and when."""
+"""A sink with a global committer: what its subtasks report, and what is committed globally, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What subtasks have committed, told in any order between them: which checkpoints are whole."""
+"""Commits that subtasks report in any order: which checkpoints are complete."""
 
 from __future__ import annotations
 

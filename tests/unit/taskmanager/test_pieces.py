@@ -1,4 +1,4 @@
-"""A slow function makes nobody wait: barriers, timers and results come between pieces of a batch."""
+"""A slow function delays nothing else: barriers, timers and results come between pieces of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator of a sink: what is staged, committed, restored and given up, with a sink that only remembers."""
+"""The operator of a sink: what is staged, committed, restored and abandoned, with a sink that only records."""
 
 from __future__ import annotations
 

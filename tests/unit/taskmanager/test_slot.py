@@ -1,4 +1,4 @@
-"""Stories of one slot: turns, mailbox, sleeping, cancelling."""
+"""Stories of one slot: turns, mailbox, sleeping, canceling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The head of a source task: splits, requests, watermarks and what a checkpoint holds of them."""
+"""The head of a source task: splits, requests, watermarks and their state in a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stories of a task's end: what happened to it, then what it does."""
+"""Stories of a task's end: events in, actions out."""
 
 from __future__ import annotations
 

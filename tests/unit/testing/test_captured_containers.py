@@ -1,4 +1,4 @@
-"""What functions capture is the test's own in a MiniCluster; what they hold is a copy for each subtask."""
+"""In a MiniCluster, containers that functions capture are the test's own; their attributes are copied per subtask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The harness by function: the operator that a stream would have for it."""
+"""The harness of a function: uses the operator that a stream would use."""
 
 from __future__ import annotations
 

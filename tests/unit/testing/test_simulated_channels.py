@@ -1,4 +1,4 @@
-"""The simulation's channels keep what channels promise, and notice where a task does not."""
+"""The simulation's channels fulfill the channel contract, and detect tasks that violate it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the faults of a schedule come, and what they refuse."""
+"""When the faults of a schedule occur, and which calls they fail."""
 
 from __future__ import annotations
 

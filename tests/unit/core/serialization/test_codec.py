@@ -1,4 +1,4 @@
-"""The one door to pickle."""
+"""The only access to pickle."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Values without pickle: exact round trips, and bytes from outside can bring about nothing but an error."""
+"""Values without pickle: exact round trips; foreign bytes can cause nothing but an error."""
 
 from __future__ import annotations
 

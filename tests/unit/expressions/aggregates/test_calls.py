@@ -1,4 +1,4 @@
-"""Aggregates taken out of expressions."""
+"""Aggregates extracted from expressions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparisons, logic and choices: types that meet, nulls."""
+"""Comparisons, logic and conditionals: common types, nulls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arithmetic: the types that come out, and the edges of numbers."""
+"""Arithmetic: result types, and the limits of numbers."""
 
 from __future__ import annotations
 

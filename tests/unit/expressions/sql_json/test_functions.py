@@ -1,4 +1,4 @@
-"""SQL/JSON: what is found, what is empty, what is an error; JSON built."""
+"""SQL/JSON: which values are found, empty or errors; building JSON."""
 
 from __future__ import annotations
 

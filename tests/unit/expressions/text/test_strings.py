@@ -1,4 +1,4 @@
-"""Strings, patterns, regular expressions, encodings: what property tests do not reach."""
+"""Strings, patterns, regular expressions, encodings: cases that property tests do not reach."""
 
 from __future__ import annotations
 

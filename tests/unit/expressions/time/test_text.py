@@ -1,4 +1,4 @@
-"""Dates as text and back, zones."""
+"""Formatting and parsing dates, zones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Casts, as Flink does them."""
+"""Casts with Flink's rules."""
 
 from __future__ import annotations
 

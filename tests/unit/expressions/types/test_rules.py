@@ -1,4 +1,4 @@
-"""Types where unsigned and signed integers meet, and zones: nothing wraps around, nothing is refused that fits."""
+"""Common types of unsigned and signed integers, and zones: nothing wraps around, and values that fit are accepted."""
 
 from __future__ import annotations
 

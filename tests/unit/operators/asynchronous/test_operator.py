@@ -1,4 +1,4 @@
-"""Stories of AsyncWaitOperator and AsyncBatchWaitOperator: calls end when the test says so."""
+"""Stories of AsyncWaitOperator and AsyncBatchWaitOperator: the test determines when calls end."""
 
 from __future__ import annotations
 

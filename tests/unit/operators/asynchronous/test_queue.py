@@ -1,4 +1,4 @@
-"""Stories of the queues of asynchronous calls: what leaves, and when."""
+"""Stories of the queues of asynchronous calls: what is emitted, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream and a broadcast one: rules that change for all keys at once."""
+"""A stream with a broadcast stream: rules that change for all keys at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user's function learns of its subtask, and its metrics."""
+"""What a user's function can read about its subtask, and its metrics."""
 
 from __future__ import annotations
 

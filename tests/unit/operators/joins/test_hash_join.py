@@ -1,4 +1,4 @@
-"""Stories of HashJoinOperator: the right side by key, the left side past it."""
+"""Stories of HashJoinOperator: stores the right side by key and probes it with the left side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits that are read at the same time: the watermark that comes of theirs, and when all are idle."""
+"""Splits that are read concurrently: their combined watermark, and when all are idle."""
 
 from __future__ import annotations
 

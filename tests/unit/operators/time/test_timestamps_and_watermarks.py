@@ -1,4 +1,4 @@
-"""Timestamps and watermarks of a strategy, by a clock that the test moves."""
+"""Timestamps and watermarks of a strategy, with a manual clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectorised windows before the shuffle."""
+"""Vectorized windows before the shuffle."""
 
 from __future__ import annotations
 

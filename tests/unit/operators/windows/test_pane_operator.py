@@ -1,4 +1,4 @@
-"""Vectorised windows behind the shuffle, one rule for each test."""
+"""Vectorized windows after the shuffle, one rule per test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a vectorised window computes."""
+"""What a vectorized window computes."""
 
 from __future__ import annotations
 

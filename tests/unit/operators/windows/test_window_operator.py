@@ -1,4 +1,4 @@
-"""Windows, one rule of Flink's for each test (WindowOperatorTest, WindowOperatorContractTest)."""
+"""Windows, one of Flink's rules per test (WindowOperatorTest, WindowOperatorContractTest)."""
 
 from __future__ import annotations
 

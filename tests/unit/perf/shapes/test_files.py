@@ -1,4 +1,4 @@
-"""Shapes' files: the rows that were promised, written as was promised, the same each time."""
+"""The files of shapes: the documented rows, in the documented form, the same each time."""
 
 from __future__ import annotations
 

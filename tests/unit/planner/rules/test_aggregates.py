@@ -1,4 +1,4 @@
-"""Local pre-aggregation: a local half in each branch, where rows are made, and a global one behind the keys."""
+"""Local pre-aggregation: a local half in each branch, before the exchange, and a global half after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expressions over columns: one operator each; filters and the choice of columns reach the source."""
+"""Expressions over columns: one operator each; filters and column selection reach the source."""
 
 from __future__ import annotations
 

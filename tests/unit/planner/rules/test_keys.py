@@ -1,4 +1,4 @@
-"""Keys are extracted where rows are made, each branch of a union by itself, then rows are distributed."""
+"""Keys are extracted before the exchange, separately in each branch of a union; then rows are distributed."""
 
 from __future__ import annotations
 

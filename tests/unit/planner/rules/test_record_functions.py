@@ -1,4 +1,4 @@
-"""Functions of records: with keyed state where the stream is keyed and the function may ask for it."""
+"""Per-record functions: with keyed state if the stream is keyed and the function may use it."""
 
 from __future__ import annotations
 

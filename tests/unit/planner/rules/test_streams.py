@@ -1,4 +1,4 @@
-"""What is no operator: an edge of its consumers, or a word about updates."""
+"""Calls that are not operators: edges of their consumers, `final()` and `updates()`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Aggregates by key and window: a local half where rows are made, a global one behind the keys, both by panes."""
+"""Aggregates by key and window: a local half before the exchange, a global half after it, both by panes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows: what calls a function for each record, what is native, and what is refused."""
+"""Windows: which call a function per record, which are native, and which are refused."""
 
 from __future__ import annotations
 

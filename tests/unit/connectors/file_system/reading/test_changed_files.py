@@ -1,4 +1,4 @@
-"""Files that are not what they were when they were listed."""
+"""Files that have changed since they were listed."""
 
 from __future__ import annotations
 

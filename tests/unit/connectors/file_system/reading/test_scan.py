@@ -1,4 +1,4 @@
-"""Sources of columns: what is read of files, of their folders and about them."""
+"""Sources of columns: columns of files, of their folders and about them."""
 
 from __future__ import annotations
 

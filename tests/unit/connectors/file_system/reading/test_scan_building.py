@@ -1,4 +1,4 @@
-"""What a source learns of its files: equal ones add nothing, one that differs counts wherever it stands."""
+"""What a source learns from its files: equal schemas add nothing; a different one counts at any position."""
 
 from __future__ import annotations
 

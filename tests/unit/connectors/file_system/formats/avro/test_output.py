@@ -1,4 +1,4 @@
-"""Avro container files: each byte as the specification says, read back by a reader of the test's own."""
+"""Avro container files: every byte follows the specification; the test has its own reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder that writers share: nobody takes it away from somebody else."""
+"""The folder that writers share: no writer removes it while another uses it."""
 
 from __future__ import annotations
 
