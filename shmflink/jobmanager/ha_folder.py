@@ -119,7 +119,7 @@ class HaFolder:
     # --- epochs ---
 
     def next_epoch(self) -> int:
-        """A fencing epoch above all that were handed out before, by this process or another."""
+        """A fencing epoch above all that this or another process has issued before."""
         self._check_ours()
         if self._next_epoch > self._last_epoch:
             self._reserve()

@@ -37,7 +37,7 @@ class RunControl:
         ]
 
     def remember(self, run: JobRun) -> None:
-        """It is over."""
+        """Records that the job has ended."""
         kept, forgotten = self._over.add(run.reading)
         if self._archive is not None:
             self._archive(kept, forgotten)

@@ -27,7 +27,7 @@ class JobFeed:
         self.control: RunControl | None = None
         """The jobs as the control socket sees them; None until the cluster starts."""
         self.socket: ControlSocket | None = None
-        """None until it listens, and if it cannot."""
+        """The control socket; None until it listens, and if it cannot."""
         self.is_of_session = False
         """The log tells the news of the jobs of a session cluster: their programs may be gone."""
         self._dispatcher = dispatcher

@@ -95,7 +95,7 @@ class JobManager:
         self._defaults: Mapping[str, str] = {}  # for the jobs of a session cluster
         self._door: SessionDoor | None = None
         self._archive: ArchiveWriter | None = None
-        self._name: socket.socket | None = None  # holds the name of a session cluster as long as this process lives
+        self._name: socket.socket | None = None  # reserves the name of a session cluster while this process lives
         first = self.adopt(
             AsyncConnection(client, loop, lambda said: self.said(first, said), lambda why: self.gone(first, why))
         )

@@ -69,7 +69,7 @@ class Recovery:
 
     @staticmethod
     def jobs_of_other(configuration: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
-        """The names of the jobs that the JobManager runs which holds our HA directory."""
+        """The names of the jobs of the JobManager that holds our HA directory."""
         return job_names(storage_directory(configuration, environment), HA_CLUSTER_ID.read(configuration))
 
     def _take_note(self, waited_for: tuple[int, str] | None) -> None:
