@@ -74,7 +74,9 @@ def test_rows_are_visible_when_their_checkpoint_is_complete(server: PostgresServ
 
 @pytest.mark.parametrize("crash", ["before the checkpoint", "before the commit", "in the commit", "after the commit"])
 @pytest.mark.parametrize("victim", ["job", "server"])
-def test_a_crash_at_each_step(server: PostgresServer, table: str, crash: str, victim: str, monkeypatch: Any) -> None:
+def test_a_crash_at_each_step(
+    server: PostgresServer, table: str, crash: str, victim: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """[E1] [E2] [E3] [E4]"""
     sink = PostgresSink.for_table(server.url, table)
     first = Attempt(sink, 2)

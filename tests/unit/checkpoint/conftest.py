@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -198,5 +199,5 @@ def expected_of(checkpoint_id: int, first: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def directory(tmp_path: Any) -> str:
+def directory(tmp_path: Path) -> str:
     return str(tmp_path / "checkpoints")

@@ -11,7 +11,7 @@ from oracle.recorder import Recorder
 
 from shmflink.common import Types
 from shmflink.core.types.typeinfo import ColumnsTypeInfo
-from shmflink.datastream import KeyedStream, OutputTag, StreamExecutionEnvironment
+from shmflink.datastream import DataStream, KeyedStream, OutputTag, StreamExecutionEnvironment
 from shmflink.datastream.column_stream import ColumnStream
 from shmflink.errors import JobGraphError, TypeMismatchError
 from shmflink.expressions import col, count, lit
@@ -22,7 +22,7 @@ TABLE = pa.table({"user": ["a", "b"], "price": [1.5, 2.5], "tags": pa.array([["x
 
 
 @pytest.fixture
-def table(env: StreamExecutionEnvironment) -> Any:
+def table(env: StreamExecutionEnvironment) -> DataStream:
     return env.from_arrow(TABLE)
 
 
@@ -30,7 +30,7 @@ def types(stream: Any) -> dict[str, str]:
     return {field.name: str(field.type) for field in stream.schema}
 
 
-def test_the_columns_of_each_method(table: Any) -> None:
+def test_the_columns_of_each_method(table: DataStream) -> None:
     assert types(table) == {"user": "string", "price": "double", "tags": "list<item: string>"}
     assert types(table.select("user", col("price").alias("p"), col("price") + 1, big=col("price") > 2)) == {
         "user": "string",
@@ -55,7 +55,7 @@ def test_the_columns_of_each_method(table: Any) -> None:
     ]
 
 
-def test_a_condition_in_words_or_an_expression_for_a_function_tells_the_remedy(table: Any) -> None:
+def test_a_condition_in_words_or_an_expression_for_a_function_tells_the_remedy(table: DataStream) -> None:
     with pytest.raises(TypeError, match=r"got 'price > 3': filter\(\) also accepts an expression"):
         table.filter("price > 3")
     with pytest.raises(TypeError, match=r"`\(price \* 2\)` is an expression: filter\(\), select\(\)"):
@@ -70,12 +70,12 @@ def test_streams_of_declared_rows_have_columns_too(env: StreamExecutionEnvironme
     assert rows.select("n").get_type() == ColumnsTypeInfo(pa.schema([("n", pa.int32())]))
 
 
-def test_print_schema(table: Any, capsys: Any) -> None:
+def test_print_schema(table: DataStream, capsys: pytest.CaptureFixture[str]) -> None:
     table.drop("tags").print_schema()
     assert capsys.readouterr().out == "user: string\nprice: double\n"
 
 
-def test_an_unknown_column_names_the_line_the_nearest_one_and_the_schema(table: Any) -> None:
+def test_an_unknown_column_names_the_line_the_nearest_one_and_the_schema(table: DataStream) -> None:
     with pytest.raises(TypeMismatchError) as caught:
         table.select("usr")
     line = inspect.currentframe().f_lineno - 1  # type: ignore[union-attr]
@@ -108,18 +108,20 @@ def test_an_unknown_column_names_the_line_the_nearest_one_and_the_schema(table: 
         (lambda s: s.as_columns(Types.PICKLED_BYTE_ARRAY()), "has no columns"),
     ],
 )
-def test_what_is_wrong_is_said_when_the_program_is_built(table: Any, call: Any, message: str) -> None:
+def test_what_is_wrong_is_said_when_the_program_is_built(table: DataStream, call: Any, message: str) -> None:
     with pytest.raises(TypeMismatchError, match=message):
         call(table)
 
 
-def test_a_function_in_between_needs_a_declared_type(table: Any) -> None:
+def test_a_function_in_between_needs_a_declared_type(table: DataStream) -> None:
     unknown = table.map(lambda row: row)
     assert types(unknown.as_columns(pa.schema([("a", pa.int8())]))) == {"a": "int8"}
     assert types(table.map(lambda row: row, output_type=table.get_type())) == types(table)
 
 
-def test_the_plan_shows_what_was_written(table: Any, env: StreamExecutionEnvironment, executor: Recorder) -> None:
+def test_the_plan_shows_what_was_written(
+    table: DataStream, env: StreamExecutionEnvironment, executor: Recorder
+) -> None:
     table.filter(col("price") > 1).select("user", twice=col("price") * 2).key_by("user").aggregate(n=count()).print()
     env.execute()
     graph, _ = executor.submitted[0]
@@ -133,7 +135,7 @@ def test_the_plan_shows_what_was_written(table: Any, env: StreamExecutionEnviron
     assert edge.key_columns == ("user",)
 
 
-def test_keys_of_an_aggregate_travel_as_columns(table: Any) -> None:
+def test_keys_of_an_aggregate_travel_as_columns(table: DataStream) -> None:
     [aggregated] = lower(table.key_by(col("price").alias("p"), "user").aggregate(n=count()).recorded.plan())
     partitioned = aggregated.inputs[0]
     assert isinstance(partitioned, PartitionTransformation)
@@ -141,14 +143,14 @@ def test_keys_of_an_aggregate_travel_as_columns(table: Any) -> None:
     assert table.aggregate(n=count()).node.settings.parallelism == 1
 
 
-def test_a_keyed_stream_forbids_what_it_always_did(table: Any) -> None:
+def test_a_keyed_stream_forbids_what_it_always_did(table: DataStream) -> None:
     keyed = table.key_by("user")
     with pytest.raises(JobGraphError, match="side output"):
         keyed.get_side_output(OutputTag("x"))
     assert keyed.key_by("price") is not keyed
 
 
-def test_the_examples_of_docstrings_run(table: Any) -> None:
+def test_the_examples_of_docstrings_run(table: DataStream) -> None:
     flights = table.select(origin=col("user"), destination=col("user"))
     names = {"ds": table.with_columns(line=col("user")), "flights": flights, "col": col, "count": count, "pa": pa}
     found = 0

@@ -21,7 +21,7 @@ from shmflink.testing import MiniCluster
 
 
 @pytest.fixture
-def env(tmp_path: Path, monkeypatch: Any) -> Iterator[StreamExecutionEnvironment]:
+def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StreamExecutionEnvironment]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", list(sys.path))
     with MiniCluster(slots=1):

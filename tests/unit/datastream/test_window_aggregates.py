@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from shmflink.common import Time, Types, WatermarkStrategy
-from shmflink.datastream import AggregateFunction, OutputTag, StreamExecutionEnvironment
+from shmflink.datastream import AggregateFunction, DataStream, OutputTag, StreamExecutionEnvironment
 from shmflink.datastream.window import (
     CountTrigger,
     CountTumblingWindowAssigner,
@@ -34,7 +34,7 @@ TUMBLING = TumblingEventTimeWindows.of(Time.seconds(10))
 
 
 @pytest.fixture
-def table(env: StreamExecutionEnvironment) -> Any:
+def table(env: StreamExecutionEnvironment) -> DataStream:
     strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("ts")
     return env.from_arrow(TABLE).assign_timestamps_and_watermarks(strategy)
 
@@ -53,7 +53,7 @@ class Sum(AggregateFunction):
         return acc_a + acc_b
 
 
-def test_keys_then_the_window_then_the_aggregates(table: Any) -> None:
+def test_keys_then_the_window_then_the_aggregates(table: DataStream) -> None:
     windows = table.key_by("user").window(TUMBLING)
     result = windows.aggregate(n=count(), mean=col("price").sum / count())
     assert [(field.name, str(field.type)) for field in result.schema] == [
@@ -69,14 +69,14 @@ def test_keys_then_the_window_then_the_aggregates(table: Any) -> None:
     assert windows.aggregate(*five).schema.names[3:] == ["top0", "top1", "top2", "top3", "top4"]
 
 
-def test_windows_of_all_elements_run_in_one_subtask(table: Any) -> None:
+def test_windows_of_all_elements_run_in_one_subtask(table: DataStream) -> None:
     result = table.window_all(TUMBLING).aggregate(n=count())
     assert result.schema.names == ["window_start", "window_end", "n"]
     assert result.node.settings.parallelism == 1
     assert table.key_by("user").window(TUMBLING).aggregate(n=count()).node.settings.parallelism != 1
 
 
-def test_rows_are_aggregated_before_they_are_shuffled_by_key_columns(table: Any) -> None:
+def test_rows_are_aggregated_before_they_are_shuffled_by_key_columns(table: DataStream) -> None:
     [last] = lower(table.key_by("user").window(TUMBLING).aggregate(n=count()).recorded.plan())
     assert isinstance(last.operator, GlobalWindowAggregateOperator)
     [partitioned] = last.inputs
@@ -88,7 +88,7 @@ def test_rows_are_aggregated_before_they_are_shuffled_by_key_columns(table: Any)
     assert last.description == "WindowAggregate(TumblingEventTimeWindows(10000, 0); by user; count() AS n)"
 
 
-def test_only_the_columns_that_are_used_are_read(table: Any) -> None:
+def test_only_the_columns_that_are_used_are_read(table: DataStream) -> None:
     def needed(stream: Any) -> frozenset[str]:
         [last] = lower(stream.recorded.plan())
         [local] = last.inputs[0].inputs
@@ -103,7 +103,7 @@ def test_only_the_columns_that_are_used_are_read(table: Any) -> None:
     assert needed(late.aggregate(top=col("price").max)) == set(TABLE.schema.names)
 
 
-def test_the_plan_reads_less_and_stays_the_same(table: Any) -> None:
+def test_the_plan_reads_less_and_stays_the_same(table: DataStream) -> None:
     [last] = lower(table.key_by("user").window(TUMBLING).aggregate(top=col("price").max).recorded.plan())
     [made] = push_down([last], is_batch=False)
     [local] = made.inputs[0].inputs
@@ -112,13 +112,13 @@ def test_the_plan_reads_less_and_stays_the_same(table: Any) -> None:
     assert local.operator.columns_needed(None) == {"user", "price"}
 
 
-def test_an_aggregate_function_takes_records(table: Any) -> None:
+def test_an_aggregate_function_takes_records(table: DataStream) -> None:
     result = table.key_by("user").window(TUMBLING).aggregate(Sum(), output_type=Types.LONG())
     [made] = lower(result.recorded.plan())
     assert isinstance(made.operator, WindowOperator)
 
 
-def test_the_default_trigger_may_be_named(table: Any) -> None:
+def test_the_default_trigger_may_be_named(table: DataStream) -> None:
     table.key_by("user").window(TUMBLING).trigger(EventTimeTrigger.create()).aggregate(n=count())
 
 
@@ -134,13 +134,13 @@ REFUSED: list[tuple[str, Callable[[Any], Any]]] = [
 
 
 @pytest.mark.parametrize(("message", "windows"), REFUSED)
-def test_what_needs_records_is_refused_with_the_way_out(table: Any, message: str, windows: Any) -> None:
+def test_what_needs_records_is_refused_with_the_way_out(table: DataStream, message: str, windows: Any) -> None:
     with pytest.raises(JobGraphError, match=message) as raised:
         windows(table.key_by("user")).aggregate(n=count())
     assert "apply()" in str(raised.value)
 
 
-def test_keys_that_are_no_columns_are_refused(table: Any) -> None:
+def test_keys_that_are_no_columns_are_refused(table: DataStream) -> None:
     with pytest.raises(TypeMismatchError, match="needs keys that are columns"):
         table.key_by(lambda row: row.user).window(TUMBLING).aggregate(n=count())
 
@@ -152,18 +152,18 @@ def test_elements_that_are_no_columns_are_refused(env: StreamExecutionEnvironmen
         windows.aggregate(n=count())
 
 
-def test_a_name_that_is_there_twice_is_refused(table: Any) -> None:
+def test_a_name_that_is_there_twice_is_refused(table: DataStream) -> None:
     windows = table.key_by("user").window(SlidingEventTimeWindows.of(Time.seconds(10), Time.seconds(5)))
     for names in ({"window_start": "user"}, {"window_end": "n"}, {"window_start": "x", "window_end": "x"}):
         with pytest.raises(TypeMismatchError, match="window's column"):
             windows.aggregate(n=count(), **names)
 
 
-def test_an_expression_that_does_not_fit_is_named_with_its_line(table: Any) -> None:
+def test_an_expression_that_does_not_fit_is_named_with_its_line(table: DataStream) -> None:
     with pytest.raises(TypeMismatchError, match=r"test_window_aggregates\.py:\d+.*prize"):
         table.key_by("user").window(TUMBLING).aggregate(top=col("prize").max)
 
 
-def test_nothing_to_aggregate_is_an_error(table: Any) -> None:
+def test_nothing_to_aggregate_is_an_error(table: DataStream) -> None:
     with pytest.raises(TypeError, match="AggregateFunction, or expressions"):
         table.key_by("user").window(TUMBLING).aggregate()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -32,7 +33,7 @@ def job(job_id: JobId, name: str = "job") -> SubmitJob:
     return SubmitJob(JobGraph(job_id, name, False, (), ()), {"parallelism.default": "2"}, True)
 
 
-def opened(tmp_path: Any, file_ops: FileOps | None = None) -> HaStore:
+def opened(tmp_path: Path, file_ops: FileOps | None = None) -> HaStore:
     return HaStore.open(f"file://{tmp_path}/ha", "words", OWNER, file_ops or FileOps())
 
 
@@ -43,7 +44,7 @@ def store(tmp_path):
     store.close()
 
 
-def again(store: HaStore, tmp_path: Any) -> HaStore:
+def again(store: HaStore, tmp_path: Path) -> HaStore:
     store.close()
     return opened(tmp_path)
 
@@ -130,7 +131,7 @@ def test_a_file_with_other_fields_is_refused_and_named(store, tmp_path, name):
     assert sum(map(bool, said)) >= max(len(changed) - 8, 1)
 
 
-def refusal(store: HaStore, tmp_path: Any) -> str:
+def refusal(store: HaStore, tmp_path: Path) -> str:
     """Why it cannot be opened or read; empty where it can."""
     store.close()
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,7 +85,9 @@ def raising(error: Exception) -> Callable[..., Any]:
     return fail
 
 
-def test_an_error_of_the_machine_is_the_jobs_end_and_tells_the_latest_transitions(monkeypatch: Any) -> None:
+def test_an_error_of_the_machine_is_the_jobs_end_and_tells_the_latest_transitions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(Scheduler, "granted", raising(KeyError(7)))
     how, end = ended({}, lambda job: job.granted([], 1))
     assert (how, end.state) == ("ended", JobState.FAILED)
@@ -109,7 +112,7 @@ def test_what_its_owner_asks_of_it_may_fail(error: Exception, kind: str) -> None
     assert ("latest transitions" in end.failure.traceback_text) == (kind == "InternalError")
 
 
-def test_a_job_that_cannot_write_its_checkpoints_is_refused(tmp_path: Any) -> None:
+def test_a_job_that_cannot_write_its_checkpoints_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     options = {
         "execution.checkpointing.interval": "1 s",
@@ -121,12 +124,14 @@ def test_a_job_that_cannot_write_its_checkpoints_is_refused(tmp_path: Any) -> No
     assert "which cannot be written to" in end.failure.message
 
 
-def test_a_job_that_is_cancelled_before_it_has_slots_is_over(tmp_path: Any) -> None:
+def test_a_job_that_is_cancelled_before_it_has_slots_is_over(tmp_path: Path) -> None:
     how, end = ended({}, lambda job: job.cancel(force=False))
     assert (how, end.state, end.failure) == ("ended", JobState.CANCELED, None)
 
 
-def test_whoever_keeps_the_end_of_a_job_learns_which_folder_goes_next(tmp_path: Any, monkeypatch: Any) -> None:
+def test_whoever_keeps_the_end_of_a_job_learns_which_folder_goes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
     monkeypatch.setattr(Owner, "job_ending", lambda _, run, ended, kept: (told.append(run.folder_going), kept()))
     checkpointed = {"execution.checkpointing.interval": "1 s", "execution.checkpointing.dir": str(tmp_path)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.common import WatermarkStrategy
 from shmflink.connectors.collection import CollectionSource
@@ -35,13 +36,13 @@ class Nothing(KeyedProcessFunction):
         """Emits nothing."""
 
 
-def test_a_node_has_the_number_of_its_first_operator(writer: Any) -> None:
+def test_a_node_has_the_number_of_its_first_operator(writer: PlanWriter) -> None:
     table = writer.table()
     counts = writer.call(COUNTS, table)  # a local half, the way to the keys, a global half
     assert [node.id for node in (table, counts, writer.call(Map(len), counts))] == [1, 2, 5]
 
 
-def test_both_branches_of_a_union_count(writer: Any) -> None:
+def test_both_branches_of_a_union_count(writer: PlanWriter) -> None:
     both = writer.call(Union(), writer.call(Union(), writer.table(), writer.table()), writer.table())
     counts = writer.call(COUNTS, both)
     assert (both.branches, both.unions, counts.id) == (3, 2, 6)
@@ -60,18 +61,18 @@ def test_both_branches_of_a_union_count(writer: Any) -> None:
     ],
 )
 def test_settings_are_the_environments_or_those_that_the_operator_allows(
-    writer: Any, call: Any, settings: Settings
+    writer: PlanWriter, call: Any, settings: Settings
 ) -> None:
     assert writer.call(call, writer.table()).settings == settings
 
 
-def test_a_source_begins_a_chain_with_the_parallelism_that_it_can_have(writer: Any) -> None:
+def test_a_source_begins_a_chain_with_the_parallelism_that_it_can_have(writer: PlanWriter) -> None:
     assert writer.table().settings == Settings(4, chaining=ChainingStrategy.HEAD)
     one = writer.call(Read(CollectionSource([1]), "one"))
     assert one.settings == Settings(1, chaining=ChainingStrategy.HEAD, is_parallelism_fixed=True)
 
 
-def test_rows_have_event_times_behind_what_may_set_them(writer: Any) -> None:
+def test_rows_have_event_times_behind_what_may_set_them(writer: PlanWriter) -> None:
     table = writer.table()
     timed = writer.call(
         AssignTimestamps(WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("price")), table
@@ -86,7 +87,7 @@ def test_rows_have_event_times_behind_what_may_set_them(writer: Any) -> None:
     assert writer.call(Process(Nothing()), keyed).has_timestamps  # its timers have times
 
 
-def test_a_refused_call_takes_no_number(writer: Any) -> None:
+def test_a_refused_call_takes_no_number(writer: PlanWriter) -> None:
     table = writer.table()
     with pytest.raises(TypeMismatchError):
         writer.call(FilterColumns(col("nobody") > 1), table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -50,7 +51,7 @@ def test_each_call_is_one_operator_that_stays_where_the_rows_are(writer: PlanWri
     ]
 
 
-def test_a_filter_that_the_source_applies_says_so(writer: PlanWriter, tmp_path: Any) -> None:
+def test_a_filter_that_the_source_applies_says_so(writer: PlanWriter, tmp_path: Path) -> None:
     pq.write_table(pa.table({"user": ["a"], "price": [1]}), tmp_path / "rows.parquet")
     source = FileSource.parquet(str(tmp_path / "rows.parquet"))
     rows = writer.call(Read(source, "files", source.produced_type))

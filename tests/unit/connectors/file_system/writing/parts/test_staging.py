@@ -65,7 +65,9 @@ def test_files_appear_when_their_checkpoint_is_complete(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("crash", ["before the checkpoint", "before the commit", "in the commit", "after the commit"])
 @pytest.mark.parametrize("rolling", [RollingPolicy.on_checkpoint_rolling_policy(), BY_SIZE])
-def test_a_crash_at_each_step(tmp_path: Path, crash: str, rolling: RollingPolicy, monkeypatch: Any) -> None:
+def test_a_crash_at_each_step(
+    tmp_path: Path, crash: str, rolling: RollingPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """[E1] [E2] [E3] [E4] A crashed attempt is one that is never closed: its hidden files stay."""
     sink = csv(tmp_path, partition_by="k", rolling=rolling)
     first = Attempt(sink)
