@@ -8,7 +8,7 @@ import gc
 import sys
 from collections.abc import Callable
 
-from shmflink.client.foreseen import modules_of_program
+from shmflink.client.foreseen import Foreseen, modules_of_program
 from shmflink.client.jobmanager_launch import abandon_jobmanager, begin_jobmanager
 
 __all__ = ["main"]
@@ -39,12 +39,12 @@ def _needs_no_jobmanager(words: list[str]) -> bool:
     return "--help" in words or not _ELSEWHERE.isdisjoint(words[: next(files, len(words))])
 
 
-def _foreseen(words: list[str]) -> tuple[str, ...]:
+def _foreseen(words: list[str]) -> Foreseen:
     """What the job's file promises to import, if there is one."""
     file = next((word for word in words if word.endswith(".py")), "")
     with contextlib.suppress(OSError), open(file, "rb") as program:  # who runs it says that it cannot be read
         return modules_of_program(program.read())
-    return ()
+    return Foreseen()
 
 
 def _command() -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 import shmflink
 from shmflink.client.child_process import ChildProcess
-from shmflink.client.foreseen import modules_of_any, modules_of_process
+from shmflink.client.foreseen import Foreseen, modules_of_any, modules_of_process
 from shmflink.client.process_settings import ARROW_POOL, ENVIRONMENT, imported_for_fork, settle_fork
 from shmflink.client.standard_streams import STDERR, STDOUT, fill_standard_descriptors, inherited
 
@@ -37,13 +37,14 @@ _Process: TypeAlias = "tuple[ChildProcess, socket.socket]"
 _BEGUN: Final[list[_Process]] = []
 _TITLE: Final = "shmflink-jobmanager"
 _ANY: Final = "any"
+_NOTHING: Final = Foreseen()
 
 
-def begin_jobmanager(foreseen: Sequence[str] = ()) -> None:
+def begin_jobmanager(foreseen: Foreseen = _NOTHING) -> None:
     """Starts the process that the next `launch_jobmanager` takes, while this one imports what it needs itself.
 
-    For a process that has done nothing yet: it imports what both need, and the modules `foreseen`, and forks, unless
-    something has begun a thread.
+    For a process that has done nothing yet: it imports what both need, with what is `foreseen` for them, and forks,
+    unless something has begun a thread.
     The JobManager ends when this process ends without taking it; at once with `abandon_jobmanager`.
     """
     fill_standard_descriptors()
@@ -53,9 +54,9 @@ def begin_jobmanager(foreseen: Sequence[str] = ()) -> None:
         from shmflink.jobmanager.main import import_foreseen, import_shared
 
         import_shared()
-        import_foreseen(foreseen)
-        begun = _fork(environment) if count_threads() == 1 else None
-    _BEGUN.append(begun or _start(foreseen))
+        import_foreseen(foreseen.everywhere)
+        begun = _fork(environment, foreseen.in_tasks) if count_threads() == 1 else None
+    _BEGUN.append(begun or _start([*foreseen.everywhere, *foreseen.in_tasks]))
     give_blas_threads()
 
 
@@ -111,18 +112,18 @@ def _start(foreseen: Sequence[str] | None) -> _Process:
     return ChildProcess(process.pid), ours
 
 
-def _fork(environment: Mapping[str, str]) -> _Process:
+def _fork(environment: Mapping[str, str], foreseen: Sequence[str]) -> _Process:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _run_fork(environment, theirs)
+        _run_fork(environment, theirs, foreseen)
     theirs.close()
     return ChildProcess(pid), ours
 
 
-def _run_fork(environment: Mapping[str, str], end: socket.socket) -> NoReturn:
+def _run_fork(environment: Mapping[str, str], end: socket.socket, foreseen: Sequence[str]) -> NoReturn:
     from shmflink.rpc.last_words import EXIT_FAILED
 
     code = EXIT_FAILED
@@ -130,7 +131,7 @@ def _run_fork(environment: Mapping[str, str], end: socket.socket) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for our parent, before `setsid` as well
         settle_fork(_TITLE, environment, end.fileno())
         sys.modules["__main__"] = ModuleType("__main__")
-        code = _run(end.detach(), (), serves_any=False)  # what is foreseen, this process has
+        code = _run(end.detach(), foreseen, serves_any=False)
         sys.stdout.flush()
         sys.stderr.flush()
     except BaseException:
