@@ -17,14 +17,16 @@ __all__ = ["Cancellations"]
 
 _PROMISES_MAX: Final = 1_000
 _PROMISE_S_MAX: Final = 1e6
+_PATIENCE_S: Final = 2.0  # with the end of a job that is being canceled
 
 
 class Cancellations:
     """Used by one event loop. `begin` does not wait for a job's end."""
 
-    def __init__(self, control: Control, clock: Clock) -> None:
+    def __init__(self, control: Control, clock: Clock, patience_s: float = _PATIENCE_S) -> None:
         self._control = control
         self._clock = clock
+        self._patience_s = patience_s
         self._promises: dict[JobId, asyncio.TimerHandle] = {}
         self._tasks: dict[JobId, asyncio.Task[None]] = {}
 
@@ -35,8 +37,10 @@ class Cancellations:
             task.add_done_callback(lambda _: self._tasks.pop(job_id, None))
 
     async def _cancel(self, job_id: JobId) -> None:
-        with contextlib.suppress(ShmflinkError):  # it is over, or the JobManager is: nothing is left to cancel
-            await self._control.ask(CancelRunningJob(job_id), JobCancelled, is_urgent=True)
+        """The JobManager goes on when nobody waits for its answer: a job that takes its time keeps no other waiting."""
+        with contextlib.suppress(ShmflinkError, TimeoutError):  # it is over, or the JobManager is
+            async with asyncio.timeout(self._patience_s):
+                await self._control.ask(CancelRunningJob(job_id), JobCancelled, is_urgent=True)
 
     def promised(self, job_id: JobId, until_ms: int) -> None:
         """A client comes back before this time, in ms since 1970, or the job is canceled (Flink: `run -sae`)."""

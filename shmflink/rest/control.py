@@ -26,9 +26,10 @@ Answer = TypeVar("Answer")
 class Control:
     """Of one JobManager. `read` asks over one connection that stays open, `ask` over one for each request."""
 
-    def __init__(self, path: str) -> None:
-        """`path`: of the control socket."""
+    def __init__(self, path: str, timeout_s: float = _READ_TIMEOUT_S) -> None:
+        """`path`: of the control socket. `timeout_s`: the longest that a read takes."""
         self._path = path
+        self._timeout_s = timeout_s
         self._reading = asyncio.Lock()
         self._line: _Line | None = None
         self._places = asyncio.Semaphore(_REQUESTS_MAX)
@@ -41,18 +42,21 @@ class Control:
             RequestFailedError: there is no such thing.
             RpcError: the JobManager is gone or does not answer.
         """
-        async with self._reading:
-            if self._line is None or self._line.is_closed:  # the JobManager closes what is idle for long
-                self._line = await _Line.to(self._path)
-            try:
-                answer = await asyncio.wait_for(self._line.ask(request), _READ_TIMEOUT_S)
-            except TimeoutError:
-                self._line.close()
-                raise RpcError(f"the JobManager did not answer within {_READ_TIMEOUT_S:g} s") from None
-            except BaseException:
-                self._line.close()  # an answer that nobody waits for must not be taken for the next one
-                raise
+        try:
+            async with asyncio.timeout(self._timeout_s), self._reading:  # those before us have no longer than we have
+                answer = await self._read(request)
+        except TimeoutError:
+            raise RpcError(f"the JobManager did not answer within {self._timeout_s:g} s") from None
         return _checked(request, answer, kind)
+
+    async def _read(self, request: object) -> object:
+        if self._line is None or self._line.is_closed:  # the JobManager closes what is idle for long
+            self._line = await _Line.to(self._path)
+        try:
+            return await self._line.ask(request)
+        except BaseException:
+            self._line.close()  # an answer that nobody waits for must not be taken for the next one
+            raise
 
     async def ask(self, request: object, kind: type[Answer], *, is_urgent: bool = False) -> Answer:
         """What takes its time. Raises as `read` does."""

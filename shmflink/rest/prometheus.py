@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from shmflink.core.lazy_dataclass import dataclass
@@ -27,6 +29,7 @@ from shmflink.rest.rates import rates
 from shmflink.rest.snapshots import JobSnapshot, UnknownJobError
 from shmflink.rest.views.states import TERMINAL
 from shmflink.rest.views.vertices import vertex_id
+from shmflink.rpc.read_messages import ClusterRead, JobsRead
 
 if TYPE_CHECKING:
     from prometheus_client.core import GaugeMetricFamily
@@ -47,24 +50,50 @@ class Sample:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What the samples are made of. `facts`: by pid."""
+
+    host: str
+    cluster: ClusterRead
+    jobs: JobsRead
+    facts: Mapping[int, ProcessFacts]
+    running: Sequence[JobSnapshot]
+
+
 async def exposition(context: Context) -> bytes:
-    """RestError 404 if the package is not there."""
-    try:
-        import prometheus_client
-    except ImportError:
-        raise handler_error(404, _MISSING) from None
-    found = await _gathered(context)
+    """RestError 404 if the package is not there. The text is made in a thread: it may be large."""
+    if importlib.util.find_spec("prometheus_client") is None:
+        raise handler_error(404, _MISSING)
+    return await in_thread(_text, await _gathered(context))
+
+
+async def _gathered(context: Context) -> _Gathered:
+    snapshots = context.snapshots
+    cluster, read = await snapshots.cluster(), await snapshots.jobs()
+    pids = (cluster.pid, *(one.pid for one in cluster.taskmanagers))
+    facts = {pid: await in_thread(process_facts, pid) for pid in pids}
+    running = []
+    for job in read.jobs:
+        if job.overview.state.value not in TERMINAL:
+            with contextlib.suppress(UnknownJobError):  # it has ended since the list was made
+                running.append(await snapshots.whole_job(job.overview.job_id))
+    return _Gathered(context.host, cluster, read, facts, running)
+
+
+def _text(gathered: _Gathered) -> bytes:
+    import prometheus_client
 
     class Collector:
         def collect(self) -> Iterator[GaugeMetricFamily]:
-            yield from _families(found)
+            yield from _families(_all_samples(gathered))
 
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
     registry.register(Collector())
     return bytes(prometheus_client.generate_latest(registry))
 
 
-def _families(found: Sequence[Sample]) -> Iterator[GaugeMetricFamily]:
+def _families(found: Iterable[Sample]) -> Iterator[GaugeMetricFamily]:
     from prometheus_client.core import GaugeMetricFamily
 
     by_name: dict[str, list[Sample]] = {}
@@ -78,22 +107,15 @@ def _families(found: Sequence[Sample]) -> Iterator[GaugeMetricFamily]:
         yield family
 
 
-async def _gathered(context: Context) -> list[Sample]:
-    snapshots = context.snapshots
-    cluster, read = await snapshots.cluster(), await snapshots.jobs()
-    facts = {pid: await in_thread(process_facts, pid) for pid in (cluster.pid, *(o.pid for o in cluster.taskmanagers))}
-    found = list(_samples("jobmanager", {"host": context.host}, jobmanager_metrics(cluster, read, facts[cluster.pid])))
+def _all_samples(gathered: _Gathered) -> Iterator[Sample]:
+    host, cluster = gathered.host, gathered.cluster
+    of_jobmanager = jobmanager_metrics(cluster, gathered.jobs, gathered.facts[cluster.pid])
+    yield from _samples("jobmanager", {"host": host}, of_jobmanager)
     for one in cluster.taskmanagers:
-        labels = {"host": context.host, "tm_id": one.name}
-        found += _samples("taskmanager", labels, process_metrics(facts.get(one.pid, ProcessFacts())))
-    for job in read.jobs:
-        if job.overview.state.value in TERMINAL:
-            continue
-        try:
-            found += samples(await snapshots.whole_job(job.overview.job_id), context.host)
-        except UnknownJobError:
-            continue  # it has ended since the list was made
-    return found
+        labels = {"host": host, "tm_id": one.name}
+        yield from _samples("taskmanager", labels, process_metrics(gathered.facts[one.pid]))
+    for job in gathered.running:
+        yield from samples(job, host)
 
 
 def samples(job: JobSnapshot, host: str) -> list[Sample]:

@@ -197,6 +197,23 @@ def test_killed_it_harms_nothing_and_another_one_takes_its_place(cluster: Cluste
     assert another.wait(WAIT_S) == 0  # it ends with its cluster
 
 
+def test_a_jobmanager_in_the_foreground_has_its_server_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path / "run"), "XDG_STATE_HOME": str(tmp_path / "state")}
+    words = [*COMMAND, "jobmanager", "--slots", "1", "-D", "rest.port=0"]
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as jobmanager:
+        assert jobmanager.stdout is not None
+        line = next(line for line in jobmanager.stdout if line.startswith("REST server"))
+        connection = http.client.HTTPConnection("localhost", int(line.rpartition(":")[2]), timeout=WAIT_S)
+        connection.request("GET", "/overview")
+        assert json.loads(connection.getresponse().read())["slots-total"] == 1
+        connection.close()
+        jobmanager.terminate()
+        jobmanager.communicate(timeout=WAIT_S)  # the server's copy of the pipe closes as well: it ends with its cluster
+
+
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         (tmp_path / "run").mkdir()
