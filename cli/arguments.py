@@ -20,7 +20,7 @@ _COMMON: Final[Mapping[str, bool | None]] = {
     "-p": True,
     "--parallelism": True,
     "-D": True,
-    "--config": True,
+    **dict.fromkeys(("--config", "--configDir"), True),
     **dict.fromkeys(("-pyfs", "--pyFiles", "-pym", "--pyModule", "-pyreq", "--pyRequirements"), True),
     **dict.fromkeys(("-pyarch", "--pyArchives", "-pyexec", "--pyExecutable"), True),
     **dict.fromkeys(("-pyclientexec", "--pyClientExecutable"), True),
@@ -46,14 +46,14 @@ OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
         "-rm": True,
         "--restoreMode": True,
         **dict.fromkeys(("-m", "--jobmanager", "-t", "--target"), True),
-        **dict.fromkeys(("-d", "--detached"), False),
+        **dict.fromkeys(("-d", "--detached", "-sae", "--shutdownOnAttachedExit"), False),
         "--flink-python": True,
         "--emit": True,
     },
     "info": {**_COMMON, "--json": False, "--logical": False, "--portable": False, "--emit": True},
 }
 # Letters that jobs are likely to use themselves: after the file they belong to the job.
-_BEFORE_FILE: Final = frozenset({"-s", "-n", "-cm", "-rm", "-m", "-t", "-d"})
+_BEFORE_FILE: Final = frozenset({"-s", "-n", "-cm", "-rm", "-m", "-t", "-d", "-sae"})
 _NAMES_THE_JOB: Final = frozenset({"-py", "--python", "-pym", "--pyModule"})
 # Options with an optional value, of the commands for running jobs; how such an option is written without a value.
 _MAY_BE_ALONE: Final[Mapping[str, frozenset[str]]] = {

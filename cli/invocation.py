@@ -10,12 +10,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shmflink import pyflink_names
 from shmflink.core.lazy_dataclass import dataclass
 
-__all__ = ["Invocation", "python_settings", "recovery_settings", "refused"]
+if TYPE_CHECKING:
+    from shmflink.config.sources import Setting
+
+__all__ = ["Invocation", "configured", "python_settings", "recovery_settings", "refused"]
 
 
 def refused(text: str) -> Exception:
@@ -101,11 +104,13 @@ class Invocation:
             return compile(source.read(), self.file, "exec")
 
 
-def target_settings(cluster: str | None, target: str | None, flink_python: str | None) -> dict[str, str]:
-    """The options that `run -m CLUSTER -t TARGET --flink-python PATH` set. An invalid one ends the command (exit code
-    2).
+def target_settings(
+    cluster: str | None, target: str | None, flink_python: str | None, *, shuts_down: bool = False
+) -> dict[str, str]:
+    """The options that `run -m CLUSTER -t TARGET --flink-python PATH -sae` set. An invalid one ends the command (exit
+    code 2).
     """
-    settings: dict[str, str] = {}
+    settings: dict[str, str] = {"execution.shutdown-on-attached-exit": "true"} if shuts_down else {}
     if target is not None:
         if target.upper() not in ("LOCAL", "REMOTE", "FLINK"):
             raise refused(f"-t {target}: unknown target; use local, remote or flink")
@@ -202,16 +207,17 @@ def _key_and_value(setting: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _configuration(config: Path | None, settings: Sequence[str]) -> dict[str, str]:
-    from shmflink.config.files import load_file
-    from shmflink.config.options import validate
+def configured(config: Path | None, settings: Sequence[str]) -> dict[str, Setting]:
+    """What is set, and where. `config`: a file, or a folder with shmflink.yaml. An invalid part ends the command."""
+    from shmflink.config.sources import PROPERTIES_VARIABLE, gathered
     from shmflink.errors import ConfigurationError
 
+    file = str(config / "shmflink.yaml" if config.is_dir() else config) if config is not None else _configured_file()
     try:
-        file = str(config) if config is not None else _configured_file()
-        values = load_file(file) if file is not None else {}
-        values.update(map(_key_and_value, settings))
-        validate(values, "command line" if file is None else f"{file} and command line")
+        return gathered(file, os.environ.get(PROPERTIES_VARIABLE), [_key_and_value(one) for one in settings])
     except ConfigurationError as error:
         raise refused(str(error)) from error
-    return values
+
+
+def _configuration(config: Path | None, settings: Sequence[str]) -> dict[str, str]:
+    return {key: setting.text for key, setting in configured(config, settings).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+COMPLETE_VARIABLE = "_SHMFLINK_COMPLETE"
 _HELP = """Flink's model for one large Linux host: run stream and batch jobs written in Python on Arrow memory.
 
 [bold]Start here[/bold]
@@ -54,6 +56,8 @@ _HELP = """Flink's model for one large Linux host: run stream and batch jobs wri
 
   shmflink examples DIR                copy the example programs, a sample of all options and a systemd unit
   shmflink options [WORD]              every option with its type, default and description
+  shmflink config [WORD]               every option with its value, and where that comes from
+  shmflink doctor                      what this machine gives a cluster, and what would go wrong
 
 A job is a plain Python file that builds a program with shmflink.datastream (PyFlink's names) and calls
 env.execute(); [bold]python job.py[/bold] runs it as well.
@@ -136,8 +140,10 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        metavar="FILE",
-        help="Options from a YAML file; -D wins. [default: shmflink.yaml in $SHMFLINK_CONF_DIR]",
+        "--configDir",
+        metavar="FILE|DIR",
+        help="Options from a YAML file, or from shmflink.yaml in a folder; $SHMFLINK_PROPERTIES and -D win. "
+        "[default: shmflink.yaml in $SHMFLINK_CONF_DIR]",
     ),
 ]
 
@@ -212,6 +218,14 @@ FlinkPython = Annotated[
 Emit = Annotated[
     str | None, typer.Option("--emit", metavar="FILE", help="Keeps the PyFlink program that runs with -t flink.")
 ]
+ShutdownOnAttachedExit = Annotated[
+    bool,
+    typer.Option(
+        "-sae",
+        "--shutdownOnAttachedExit",
+        help="If this command is interrupted or dies, the session cluster cancels its jobs.",
+    ),
+]
 Job = Annotated[
     str | None,
     typer.Argument(metavar="JOB", help="Id of the job, its first 4 or more digits, or its name.", show_default=False),
@@ -250,6 +264,7 @@ def run(
     detached: Detached = False,
     flink_python: FlinkPython = None,
     emit: Emit = None,
+    shutdown_on_attached_exit: ShutdownOnAttachedExit = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Shows logs on standard error.")] = False,
 ) -> None:
     """Runs a job and waits for its end.
@@ -271,9 +286,8 @@ def run(
     from .invocation import python_settings, recovery_settings, target_settings
     from .run import run_job
 
-    given = target_settings(jobmanager, target, flink_python) | recovery_settings(
-        from_savepoint, allow_non_restored_state, trust_pickled_state, claim_mode
-    )
+    on = target_settings(jobmanager, target, flink_python, shuts_down=shutdown_on_attached_exit)
+    given = on | recovery_settings(from_savepoint, allow_non_restored_state, trust_pickled_state, claim_mode)
     given |= python_settings(
         python_files,
         python_requirements,
@@ -552,6 +566,48 @@ def taskmanager(
     raise typer.Exit(add_taskmanagers(cluster_configuration(config, settings, name), slots))
 
 
+@app.command(name="config")
+def show_config(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[WORD]...", help="Prints only options whose key contains all of these words."),
+    ] = None,
+    settings: Settings = None,
+    config: ConfigFile = None,
+    only_set: Annotated[bool, typer.Option("--set", help="Prints only options that are set.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Prints every option with its type, default and value, and where the value comes from.
+
+    Example: shmflink config --set
+    """
+    from .config import show_config as show
+    from .invocation import configured
+
+    raise typer.Exit(show(configured(config, settings or ()), words or (), only_set=only_set, as_json=as_json))
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Prints what this machine gives a cluster, and what would go wrong. Exit code: 1 if a cluster cannot run."""
+    from .doctor import run_doctor
+
+    raise typer.Exit(run_doctor(as_json=as_json))
+
+
+@app.command()
+def completion(
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell.")],
+) -> None:
+    """Prints the shell's completion script.
+
+    Example: shmflink completion bash > ~/.local/share/bash-completion/completions/shmflink
+    """
+    from .completion import show_completion
+
+    raise typer.Exit(show_completion(shell))
+
+
 @app.command()
 def options(
     words: Annotated[
@@ -592,4 +648,8 @@ def version() -> None:
 
 def main() -> None:
     """Runs the command that `sys.argv` says."""
-    app(args=arranged(sys.argv[1:]))
+    if COMPLETE_VARIABLE in os.environ:  # a shell asks how a word may end
+        from .completion import prepare_completion
+
+        prepare_completion()
+    app(args=arranged(sys.argv[1:]), prog_name="shmflink")

@@ -20,7 +20,7 @@ PARAMETERS: Final = {
     "--slots": "slots",
     **dict.fromkeys(("-p", "--parallelism"), "parallelism"),
     "-D": "settings",
-    "--config": "config",
+    **dict.fromkeys(("--config", "--configDir"), "config"),
     "--json": "summary",
     **dict.fromkeys(("-s", "--fromSavepoint", "--from-savepoint"), "from_savepoint"),
     **dict.fromkeys(("-n", "--allowNonRestoredState", "--allow-non-restored-state"), "allow_non_restored_state"),
@@ -37,11 +37,21 @@ PARAMETERS: Final = {
     **dict.fromkeys(("-d", "--detached"), "detached"),
     "--flink-python": "flink_python",
     "--emit": "emit",
+    **dict.fromkeys(("-sae", "--shutdownOnAttachedExit"), "shutdown_on_attached_exit"),
     **dict.fromkeys(("-v", "--verbose"), "verbose"),
 }
 """Parameters of `main.run` by option; `-pym` and `--help` are left to it."""
 
-_FLAGS: Final = frozenset({"allow_non_restored_state", "trust_pickled_state", "is_pyflink", "detached", "verbose"})
+_FLAGS: Final = frozenset(
+    {
+        "allow_non_restored_state",
+        "trust_pickled_state",
+        "is_pyflink",
+        "detached",
+        "shutdown_on_attached_exit",
+        "verbose",
+    }
+)
 _COUNTS: Final = frozenset({"slots", "parallelism"})
 
 
@@ -101,7 +111,12 @@ def _is_count(value: str) -> bool:
 
 
 def _invocation(given: dict[str, Any]) -> Invocation:
-    settings = target_settings(given.get("jobmanager"), given.get("target"), given.get("flink_python"))
+    settings = target_settings(
+        given.get("jobmanager"),
+        given.get("target"),
+        given.get("flink_python"),
+        shuts_down=given.get("shutdown_on_attached_exit", False),
+    )
     settings |= recovery_settings(
         given.get("from_savepoint"),
         given.get("allow_non_restored_state", False),

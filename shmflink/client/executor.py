@@ -25,9 +25,11 @@ from shmflink.plan.logical_plan import LogicalPlan
 __all__ = [
     "Executor",
     "PlanReader",
+    "awaiting_results",
     "current_executor",
     "default_slots",
     "ending_jobs_by_signals",
+    "is_awaiting_results",
     "telling_errors_briefly",
     "use_executor",
 ]
@@ -76,6 +78,24 @@ def use_executor(executor: Executor) -> Iterator[None]:
         yield
     finally:
         _IN_USE.reset(token)
+
+
+_AWAITING: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("awaiting", default=False)
+
+
+@contextmanager
+def awaiting_results() -> Iterator[None]:
+    """Jobs submitted in this context send rows to the program: they stay attached to it, also under `run -d`."""
+    token = _AWAITING.set(True)
+    try:
+        yield
+    finally:
+        _AWAITING.reset(token)
+
+
+def is_awaiting_results() -> bool:
+    """Whether the program waits for rows of the job that it submits."""
+    return _AWAITING.get()
 
 
 def default_slots(configuration: Mapping[str, str]) -> int:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from shmflink.client.control_client import describe
+from shmflink.client.executor import is_awaiting_results
 from shmflink.client.followed_jobs import FollowedJobs
 from shmflink.client.job_client import JobClient
 from shmflink.client.job_execution_result import DetachedJobExecutionResult
@@ -104,6 +105,7 @@ class SessionCluster:
         JobManagerLostError. The result of a refused job raises the refusal.
         """
         validate(configuration, f"configuration of job '{graph.name}'")
+        detached = self._is_detached and not is_awaiting_results()
         with self._lock:
             if self._lost is not None:
                 raise self._lost
@@ -112,9 +114,9 @@ class SessionCluster:
                 {**self.configuration, **configuration},
                 JobClient(graph.job_id, self._request_cancel, partial(request_savepoint, lambda: self._path)),
                 tuple(sys.argv[1:]),
-                progress=self._observer.wants_progress and not self._is_detached,
+                progress=self._observer.wants_progress and not detached,
                 admits=True,
-                detached=self._is_detached,
+                detached=detached,
             )
         assert job.admitted is not None, "a session cluster reports the ids of its jobs"
         try:
@@ -123,7 +125,7 @@ class SessionCluster:
         except BaseException:
             self._jobs.remove(job)
             raise
-        if self._is_detached and self._jobs.leave(job):
+        if detached and self._jobs.leave(job):
             job.client.ended(JobStatus.RUNNING, DetachedJobExecutionResult(job.client.get_job_id()))
         return job.client
 

@@ -10,31 +10,39 @@ from shmflink.config.option import Option
 from shmflink.config.options import OPTIONS, validate
 from shmflink.errors import ConfigurationError
 
-__all__ = ["FILE_BYTES_MAX", "flatten", "load_file", "sample_file"]
+__all__ = ["FILE_BYTES_MAX", "flatten", "load_file", "load_text", "sample_file"]
 
 FILE_BYTES_MAX: Final = 1 << 20
 
 
 def load_file(path: str) -> dict[str, str]:
     """The validated settings of a YAML file; a ConfigurationError names the file and the fault."""
-    import yaml  # takes 15 ms: import it only if there is a file
-
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(FILE_BYTES_MAX + 1)
-        if len(text) > FILE_BYTES_MAX:
-            raise ConfigurationError(f"{path}: larger than {FILE_BYTES_MAX} bytes; this is not a configuration file")
-        content = yaml.safe_load(text)
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration file {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not valid YAML: {error}") from None
+    return load_text(text, path)
+
+
+def load_text(text: str, where: str) -> dict[str, str]:
+    """The validated settings of a YAML text; a ConfigurationError names `where` it is from, and the fault."""
+    import yaml  # takes 15 ms: import it only if there is a file
+
+    if len(text) > FILE_BYTES_MAX:
+        raise ConfigurationError(f"{where}: larger than {FILE_BYTES_MAX} bytes; this is not a configuration file")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{where} is not valid YAML: {error}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigurationError(f"{path}: expected 'key: value' lines, got a {type(content).__name__}")
-    settings = flatten(content, path)
-    validate(settings, path)
+        raise ConfigurationError(f"{where}: expected 'key: value' lines, got a {type(content).__name__}")
+    settings = flatten(content, where)
+    validate(settings, where)
     return settings
 
 
@@ -75,6 +83,7 @@ def sample_file() -> str:
     head = (
         "# Every option of shmflink at its default. Uncomment those that you change.\n"
         "# Read by `shmflink run --config FILE`, or as shmflink.yaml in the folder $SHMFLINK_CONF_DIR.\n"
+        "# Lines in $SHMFLINK_PROPERTIES win over the file, -D over both.\n"
         "# Keys may be nested or dotted. Durations: 200 ms, 10 s, 3 min. Sizes: 256 kb, 64 mb, 1 gb.\n"
     )
     return head + "".join(f"\n{_documented(option)}" for option in OPTIONS.values())

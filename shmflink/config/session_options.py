@@ -7,7 +7,13 @@ from typing import Final
 from shmflink.config import kinds
 from shmflink.config.option import Option
 
-__all__ = ["JOB_ARCHIVE_DIRECTORY", "JOB_STORE_CAPACITY", "JOB_STORE_EXPIRATION", "SESSION_OPTIONS"]
+__all__ = [
+    "JOB_ARCHIVE_DIRECTORY",
+    "JOB_STORE_CAPACITY",
+    "JOB_STORE_EXPIRATION",
+    "SESSION_OPTIONS",
+    "SHUTDOWN_ON_ATTACHED_EXIT",
+]
 
 JOB_STORE_EXPIRATION: Final = Option(
     "jobstore.expiration-time",
@@ -32,7 +38,16 @@ JOB_ARCHIVE_DIRECTORY: Final = Option(
     "Default: shmflink/jobs in $XDG_STATE_HOME (~/.local/state).",
 )
 
+SHUTDOWN_ON_ATTACHED_EXIT: Final = Option(
+    "execution.shutdown-on-attached-exit",
+    kinds.BOOL,
+    False,
+    "A session cluster cancels the jobs of an attached program that is interrupted or dies (`run -sae`). Jobs in an HA "
+    "directory are not bound to their program after the death of the JobManager.",
+)
+
 SESSION_OPTIONS: Final[tuple[Option[object], ...]] = (
+    SHUTDOWN_ON_ATTACHED_EXIT,
     JOB_STORE_EXPIRATION,
     JOB_STORE_CAPACITY,
     JOB_ARCHIVE_DIRECTORY,

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 import pyarrow as pa
 
 from shmflink.client.abandoned import ABANDONED
-from shmflink.client.executor import PlanReader, current_executor, ending_jobs_by_signals, telling_errors_briefly
+from shmflink.client.executor import (
+    PlanReader,
+    awaiting_results,
+    current_executor,
+    ending_jobs_by_signals,
+    telling_errors_briefly,
+)
 from shmflink.config import options
 from shmflink.config.configuration import Configuration
 from shmflink.config.execution_config import ExecutionConfig
@@ -378,7 +384,8 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         server = CollectServer()
         try:
             end(CollectSink(server.address, is_table=is_table))
-            return server, self._submit(job_name)
+            with awaiting_results():
+                return server, self._submit(job_name)
         except BaseException:
             server.close()
             raise

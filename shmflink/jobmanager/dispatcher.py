@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import Final
 
+from shmflink.config.session_options import SHUTDOWN_ON_ATTACHED_EXIT
 from shmflink.core.ids import JobId
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.jobmanager.admission import Admission
@@ -75,11 +76,14 @@ class _Submitted:
 
 @dataclass(slots=True)
 class _Job:
-    """A job that has not ended. `clients`: the attached clients, and whether they want its progress."""
+    """A job that has not ended. `clients`: the attached clients, and whether they want its progress. `bound_to`: the
+    client without which it is canceled.
+    """
 
     is_detached: bool
     state: JobState = JobState.CREATED
     clients: dict[ClientId, bool] = field(default_factory=dict)
+    bound_to: ClientId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class Dispatcher:
         for job in self._jobs.values():
             job.clients.pop(client, None)
         if self._lifetime is Lifetime.SERVICE or self._owner not in (client, None):
-            return []
+            return self._cancel_bound(client)
         coming = self._admitting.values()
         if not any((*(job.is_detached for job in self._jobs.values()), *(one.submission.detached for one in coming))):
             return self.shut_down(suspends=True)
@@ -147,6 +151,11 @@ class Dispatcher:
         for one in coming:
             one.is_canceled |= not one.submission.detached
         return [Cancel(job_id, force=False) for job_id, job in self._jobs.items() if not job.is_detached]
+
+    def _cancel_bound(self, client: ClientId) -> list[Effect]:
+        for one in self._admitting.values():
+            one.is_canceled |= one.client == client and _is_bound(one.submission)
+        return [Cancel(job_id, force=False) for job_id, job in self._jobs.items() if job.bound_to == client]
 
     def attach(self, client: ClientId, job_id: JobId, *, progress: bool) -> list[Effect]:
         """Attaches the client to the job: it receives the current state, all changes, and the end."""
@@ -240,7 +249,7 @@ class Dispatcher:
         if self.is_ending:
             return effects + _not_run(client, job_id, is_kept=self.is_suspending) + self._stop_if_idle()
         is_connected = client in self._clients
-        job = _Job(before.submission.detached)
+        job = _Job(before.submission.detached, bound_to=client if _is_bound(before.submission) else None)
         self._jobs[job_id] = job
         if is_connected:
             job.clients[client] = before.submission.progress
@@ -303,6 +312,11 @@ class Dispatcher:
             return self.shut_down(suspends=False)
         self._has_stopped = self.is_ending
         return [Stop()] if self.is_ending else []
+
+
+def _is_bound(submission: SubmitJob) -> bool:
+    """To its client: the job is canceled when that one dies."""
+    return not submission.detached and SHUTDOWN_ON_ATTACHED_EXIT.read(submission.configuration)
 
 
 def _ended_before(client: ClientId, admission: Admission, ended: JobEnded) -> list[Effect]:

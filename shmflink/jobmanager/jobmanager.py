@@ -40,6 +40,7 @@ from shmflink.jobmanager.job_control import RunControl
 from shmflink.jobmanager.job_feed import JobFeed
 from shmflink.jobmanager.job_runs import JobRuns
 from shmflink.jobmanager.job_store import JobStore
+from shmflink.jobmanager.service_notices import ServiceNotices
 from shmflink.jobmanager.session_door import SessionDoor, claim_name
 from shmflink.jobmanager.slot_pool import SlotPool
 from shmflink.jobmanager.splits import failure_of
@@ -94,6 +95,7 @@ class JobManager:
         self._slots_wanted = 0
         self._defaults: Mapping[str, str] = {}  # for the jobs of a session cluster
         self._door: SessionDoor | None = None
+        self._notices: ServiceNotices | None = None
         self._archive: ArchiveWriter | None = None
         self._name: socket.socket | None = None  # reserves the name of a session cluster while this process lives
         first = self.adopt(
@@ -145,6 +147,7 @@ class JobManager:
         self._feed.control = RunControl(self._runs.runs, over, self._archive)
         if request.session:
             self._feed.is_of_session = True
+            self._notices = ServiceNotices(self._loop, self._environment)
             self._defaults = request.configuration
             self._loop.add_signal_handler(signal.SIGINT, self.shut_down)
         reading = ClusterReading(request.session, request.configuration, self._host, slots, self._runs, SYSTEM_CLOCK)
@@ -276,6 +279,8 @@ class JobManager:
             started = ClusterStarted(runs.slots_total, self._host.pids, self._host.fork_server_pid, path)
             for client in self._dispatcher.clients:
                 self._perform_one(ask.Tell(client, started))
+            if self._notices is not None:
+                self._notices.ready(f"{runs.slots_total} slots")
         runs.taskmanager_ready(taskmanager)
 
     def taskmanager_message(self, taskmanager: TaskManagerGateway, message: Any) -> None:
@@ -325,6 +330,8 @@ class JobManager:
         """Ends the cluster."""
         if self._runs is not None:
             self._runs.stop_granting()
+        if self._notices is not None:
+            self._notices.stopping()
         self._perform(self._dispatcher.shut_down(suspends=suspends))
 
     def _end(self, code: int) -> None:

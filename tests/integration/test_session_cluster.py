@@ -279,3 +279,18 @@ def test_jobs_that_are_over_are_told_by_the_next_cluster_of_the_name_until_they_
         assert again.returncode == 0, again.stderr
         assert shell.jobs() == known
     assert list((shell.folder / "state" / "shmflink" / "jobs" / "default").iterdir()) == []
+
+
+def test_a_detached_program_gets_the_rows_that_it_collects(shell: Shell) -> None:
+    body = "print(sorted(env.from_collection([1, 2, 3]).map(lambda n: n + 1).execute_and_collect()))\n"
+    done = shell.run(shell.program("collects.py", body), "-d")
+    assert done.stdout == "[2, 3, 4]\n", done.stderr
+
+
+def test_a_job_that_is_bound_to_its_program_is_canceled_when_that_one_is_killed(shell: Shell) -> None:
+    attached = shell.begin("run", "-t", "remote", "-sae", shell.program("endless.py", ENDLESS))
+    assert attached.stderr is not None
+    assert "Job has been submitted" in attached.stderr.readline()
+    attached.kill()
+    while shell.jobs()["endless"] != "CANCELED":
+        assert shell.jobs()["endless"] in ("CREATED", "RUNNING", "CANCELLING", "CANCELED")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shmflink.core.ids import JobId
@@ -174,6 +176,19 @@ def test_a_session_cluster_and_its_jobs_outlive_all_clients():
     assert dispatcher.attach(BOB, A, progress=False) == [Tell(BOB, JobStatusChanged(A, JobState.RUNNING))]
     assert dispatcher.ended(end(A)) == [Tell(BOB, end(A))]
     assert dispatcher.shut_down(suspends=False) == [Stop()]
+
+
+def test_a_job_that_is_bound_to_its_client_is_canceled_when_that_one_dies():
+    bound = {"execution.shutdown-on-attached-exit": "true"}
+    dispatcher = cluster(Lifetime.SERVICE)
+    dispatcher.connected(BOB)
+    run(dispatcher, BOB, replace(job(A), configuration=bound))
+    run(dispatcher, BOB, replace(job(B, detached=True), configuration=bound))
+    run(dispatcher, BOB, job(JobId("c" * 32)))
+    late = replace(job(JobId("d" * 32)), configuration=bound)
+    dispatcher.submit(BOB, late)
+    assert dispatcher.disconnected(BOB) == [Cancel(A, force=False)]
+    assert Cancel(late.graph.job_id, force=False) in dispatcher.admitted(late.graph.job_id, Admission(late), "")
 
 
 def test_a_cluster_that_ends_while_a_job_is_admitted_waits_for_that_and_does_not_run_it():
