@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
@@ -25,6 +26,10 @@ __all__ = ["JobRuns", "RunsListener"]
 
 _LOG: Final = logging.getLogger(__name__)
 _PROGRESS_INTERVAL_S: Final = 0.2
+_JOBS_PER_COLLECTION: Final = 10
+"""A job that is over is cyclic garbage of a few hundred KB in few objects: the collector, which counts objects, would
+leave hundreds of jobs for later.
+"""
 _WAITS_QUIETLY_S: Final = 2.0  # a job that waits longer for slots reports it once
 
 
@@ -76,6 +81,7 @@ class JobRuns:
         self._slots = slots
         self._listener = listener
         self._taskmanagers: dict[TaskManagerId, TaskManagerGateway] = {}
+        self._ended = 0
 
     # --- effects of the dispatcher ---
 
@@ -169,11 +175,11 @@ class JobRuns:
         self._slots.request(SlotRequest(run.graph.job_id, run.restarts, run.missing_taskmanagers(per) * per))
         self._grant()
         if self._slots.request_of(run.graph.job_id) is not None:
-            self._loop.call_later(_WAITS_QUIETLY_S, self._tell_that_it_waits, run)
+            self._loop.call_later(_WAITS_QUIETLY_S, self._tell_that_it_waits, run.graph.job_id)
 
-    def _tell_that_it_waits(self, run: JobRun) -> None:
-        request = self._slots.request_of(run.graph.job_id)
-        if request is None:
+    def _tell_that_it_waits(self, job_id: JobId) -> None:
+        request, run = self._slots.request_of(job_id), self.runs.get(job_id)
+        if request is None or run is None:
             return
         holders = [(one.graph.name, str(job_id), self._slots.slots_of(job_id)) for job_id, one in self.runs.items()]
         held = [holder for holder in holders if holder[2]]
@@ -215,6 +221,9 @@ class JobRuns:
             self._taskmanagers[taskmanager].kill("has served its job")
         self._listener.job_ended(ended, run, released)
         self._grant()
+        self._ended += 1
+        if self._ended % _JOBS_PER_COLLECTION == 0:
+            self._loop.call_soon(gc.collect)
 
     def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
         self._store.epochs(count, granted)

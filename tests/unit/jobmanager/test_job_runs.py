@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,3 +82,30 @@ def test_from_where_a_job_resumes_is_told_once_its_checkpoints_can_be_used(
         return told
 
     assert asyncio.run(run()) == told
+
+
+def test_jobs_that_are_over_are_garbage_that_is_collected() -> None:
+    async def run() -> list[object]:
+        slots: SlotPool[TaskManagerId] = SlotPool(1)
+        store: Any = Store()
+        left = []
+        gc.disable()  # as good as: it counts objects, and a job has few of them
+        for number in range(10):
+            listener: Any = Listener()
+            if number == 0:
+                runs = JobRuns(asyncio.get_running_loop(), SYSTEM_CLOCK, store, 1, slots, listener)
+            runs._listener = listener
+            job_id = JobId(f"{number:032x}")
+            runs.begin(Admission(SubmitJob(JobGraph(job_id, "short", False, GRAPH.vertices, ()), {}, False)))
+            left.append(weakref.ref(runs.runs[job_id]))
+            runs.cancel(job_id, force=False)
+            await listener.ended.wait()
+        listener = None
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return [one() for one in left if one() is not None]
+
+    try:
+        assert asyncio.run(run()) == []
+    finally:
+        gc.enable()
