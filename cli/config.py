@@ -44,7 +44,9 @@ def show_config(settings: Mapping[str, Setting], words: Sequence[str], *, only_s
     else:
         sys.stdout.write("".join(f"{line}\n" for line in _table(shown)))
     if not shown:
-        sys.stderr.write(f"no option {'that is set ' * only_set}has {' and '.join(words) or 'a value'} in its key\n")
+        has = f"has {' and '.join(words)} in its key" if words else ""
+        is_set = "is set" if only_set else ""
+        sys.stderr.write(f"no option {' and '.join(filter(None, (is_set, has)))}\n")
         return 1
     return 0
 

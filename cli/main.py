@@ -12,7 +12,10 @@ import typer
 from shmflink import __version__
 
 from .arguments import arranged
+from .cluster_commands import app as cluster_app
 from .flink import app as flink_app
+from .parameters import ConfigFile, Settings, Slots
+from .reference_commands import app as reference_app
 from .state import app as state_app
 
 if TYPE_CHECKING:
@@ -65,6 +68,8 @@ env.execute(); [bold]python job.py[/bold] runs it as well.
 
 app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False)
 app.add_typer(state_app, name="state")
+app.add_typer(cluster_app)
+app.add_typer(reference_app)
 app.add_typer(flink_app, name="flink")
 
 
@@ -120,31 +125,9 @@ PythonClientExecutable = Annotated[
 PyFlinkProgram = Annotated[
     bool, typer.Option("--pyflink", help="In the program and its modules, `pyflink` means shmflink.")
 ]
-Slots = Annotated[
-    int | None,
-    typer.Option(
-        "--slots",
-        min=1,
-        help="Slots; each is a process pinned to a CPU.  [default: usable CPUs, more if jobs need more]",
-    ),
-]
 Parallelism = Annotated[
     int | None,
     typer.Option("-p", "--parallelism", min=1, help="Default parallelism of the job.  [default: all slots]"),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("-D", metavar="KEY=VALUE", help="Sets an option, as in configs/shmflink.yaml; repeatable."),
-]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "--configDir",
-        metavar="FILE|DIR",
-        help="Options from a YAML file, or from shmflink.yaml in a folder; $SHMFLINK_PROPERTIES and -D win. "
-        "[default: shmflink.yaml in $SHMFLINK_CONF_DIR]",
-    ),
 ]
 
 Summary = Annotated[
@@ -485,159 +468,6 @@ def checkpoint(
     from .verbs import take_checkpoint
 
     raise typer.Exit(take_checkpoint(job))
-
-
-Name = Annotated[
-    str | None, typer.Option("-m", "--name", metavar="NAME", help="Name of the session cluster.  [default: default]")
-]
-
-
-@app.command(name="start-cluster")
-def start_cluster(name: Name = None, slots: Slots = None, settings: Settings = None, config: ConfigFile = None) -> None:
-    """Starts a session cluster in the background: a JobManager and TaskManagers, which run the jobs of many programs.
-
-    Examples:
-
-      shmflink start-cluster --slots 8
-
-      shmflink run -t remote job.py
-    """
-    from .invocation import cluster_configuration
-    from .session import start_cluster as start
-
-    raise typer.Exit(start(cluster_configuration(config, settings, name, slots)))
-
-
-@app.command(name="stop-cluster")
-def stop_cluster(name: Name = None, settings: Settings = None, config: ConfigFile = None) -> None:
-    """Cancels the jobs of a session cluster and ends it."""
-    from .invocation import cluster_configuration
-    from .session import stop_cluster as stop
-
-    raise typer.Exit(stop(cluster_configuration(config, settings, name)))
-
-
-@app.command()
-def rest(
-    name: Name = None,
-    settings: Settings = None,
-    config: ConfigFile = None,
-    port: Annotated[int | None, typer.Option("--port", "-p", help="Port to listen on (rest.port); 8081.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", hidden=True)] = False,
-    ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
-) -> None:
-    """Serves Flink's REST API for a session cluster, until the cluster ends. start-cluster does it where rest.port is
-    set.
-
-    Examples:
-
-      shmflink rest --port 8081
-
-      flink list -m localhost:8081
-    """
-    from .invocation import cluster_configuration
-    from .rest import run_rest
-
-    ports = [] if port is None else [f"rest.port={port}"]
-    found = cluster_configuration(config, [*(settings or []), *ports], name)
-    raise typer.Exit(run_rest(found, waits=wait, ready_fd=ready_fd))
-
-
-@app.command()
-def jobmanager(name: Name = None, slots: Slots = None, settings: Settings = None, config: ConfigFile = None) -> None:
-    """Runs the JobManager of a session cluster in the foreground, for a service manager. Ctrl-C or SIGTERM ends it."""
-    from .invocation import cluster_configuration
-    from .session import run_jobmanager
-
-    raise typer.Exit(run_jobmanager(cluster_configuration(config, settings, name, slots)))
-
-
-@app.command()
-def taskmanager(
-    name: Name = None,
-    slots: Annotated[int, typer.Option("--slots", min=1, help="Number of slots to add.")] = 1,
-    settings: Settings = None,
-    config: ConfigFile = None,
-) -> None:
-    """Adds TaskManagers to a running session cluster. The cluster starts and supervises them, not this command."""
-    from .invocation import cluster_configuration
-    from .session import add_taskmanagers
-
-    raise typer.Exit(add_taskmanagers(cluster_configuration(config, settings, name), slots))
-
-
-@app.command(name="config")
-def show_config(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[WORD]...", help="Prints only options whose key contains all of these words."),
-    ] = None,
-    settings: Settings = None,
-    config: ConfigFile = None,
-    only_set: Annotated[bool, typer.Option("--set", help="Prints only options that are set.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Prints every option with its type, default and value, and where the value comes from.
-
-    Example: shmflink config --set
-    """
-    from .config import show_config as show
-    from .invocation import configured
-
-    raise typer.Exit(show(configured(config, settings or ()), words or (), only_set=only_set, as_json=as_json))
-
-
-@app.command()
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Prints what this machine gives a cluster, and what would go wrong. Exit code: 1 if a cluster cannot run."""
-    from .doctor import run_doctor
-
-    raise typer.Exit(run_doctor(as_json=as_json))
-
-
-@app.command()
-def completion(
-    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell.")],
-) -> None:
-    """Prints the shell's completion script.
-
-    Example: shmflink completion bash > ~/.local/share/bash-completion/completions/shmflink
-    """
-    from .completion import show_completion
-
-    raise typer.Exit(show_completion(shell))
-
-
-@app.command()
-def options(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[WORD]...", help="Prints only options whose key or description contains all of these words."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Prints every option with its type, default and description.
-
-    Example: shmflink options checkpoint interval
-    """
-    from .options import show_options
-
-    raise typer.Exit(show_options(words or (), as_json=as_json))
-
-
-@app.command()
-def examples(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the copies; created if it is missing.")],
-) -> None:
-    """Copies the example programs and configs/: a sample of all options and a systemd unit.
-
-    Example: shmflink examples shmflink-examples
-    """
-    from .shipped import copy_examples
-
-    raise typer.Exit(copy_examples(directory))
 
 
 @app.command()

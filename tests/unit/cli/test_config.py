@@ -39,6 +39,8 @@ def test_the_table_has_the_options_that_are_asked_for(capsys):
     ]
     assert show_config({}, ("slotz",), only_set=False, as_json=False) == 1
     assert capsys.readouterr().err == "no option has slotz in its key\n"
+    assert show_config({}, (), only_set=True, as_json=False) == 1
+    assert capsys.readouterr().err == "no option is set\n"
 
 
 def test_the_doctor_finds_what_a_cluster_needs(capsys):
