@@ -193,19 +193,19 @@ class Task:
 
     def checkpoint_aborted(self, checkpoint_id: int) -> None:
         """The checkpoint will never complete."""
-        if self.state is TaskState.RUNNING:
-            self._checkpoints.abort(checkpoint_id)
-            self._try(lambda: self._feed.aborted(checkpoint_id))
-            for node in self._nodes:
-                node.operator.checkpoint_aborted(checkpoint_id)
+        self._try(lambda: self._checkpoints.abort(checkpoint_id))
+        self._try(lambda: self._feed.aborted(checkpoint_id))
+        for node in self._nodes:
+            self._try(lambda node=node: node.operator.checkpoint_aborted(checkpoint_id))  # type: ignore[misc]
 
     def drain(self) -> None:
         """A source ends as if its input had ended. Every task waits at its end for one more checkpoint, except tasks
         that have already announced their end: the next checkpoint is theirs, or they have had it. A task that was
         restored as finished has no input and nothing to commit.
         """
-        if self.state is TaskState.RUNNING and self._end.drain() and self._source is not None:
-            self._source.end(drained=True)
+        source = self._source
+        if self.state is TaskState.RUNNING and self._end.drain() and source is not None:
+            self._try(lambda: source.end(drained=True))
 
     # --- scheduling ---
 

@@ -319,6 +319,26 @@ def test_whatever_a_source_raises_fails_its_task(bench: Workbench, error: BaseEx
     assert bench.listener.errors == [error]
 
 
+@pytest.mark.parametrize("said", ["checkpoint_completed", "checkpoint_aborted"])
+def test_what_an_operator_raises_at_the_end_of_a_checkpoint_fails_its_task(
+    bench: Workbench, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_checkpoint_id: int) -> None:
+        raise OSError("disk")
+
+    _, gate = bench.gate()
+    operator = MapOperator(str)
+    monkeypatch.setattr(operator, said, refuse)
+    task = bench.task(bench.node(operator), [gate])
+    task.open()
+    if said == "checkpoint_completed":
+        task.checkpoint_completed(1, stops=False)
+    else:
+        task.checkpoint_aborted(1)
+    assert task.state is TaskState.FAILED
+    assert [str(error) for error in bench.listener.errors] == ["disk"]
+
+
 def test_a_failing_open_fails_the_task_and_closes_what_was_opened(bench: Workbench) -> None:
     class Broken:
         def open(self, _: object) -> None:
