@@ -316,7 +316,7 @@ def test_slot_sharing_groups_with_resources_are_refused(env: StreamExecutionEnvi
     heavy = SlotSharingGroup.builder("gpu").set_cpu_cores(2).set_task_heap_memory_mb(64).build()
     with pytest.raises(ConfigurationError, match=r"'gpu' requests CPU cores 2\.0, task heap memory 64 mb"):
         stream.slot_sharing_group(heavy)
-    with pytest.raises(ConfigurationError, match="'gpu' asks for"):
+    with pytest.raises(ConfigurationError, match="'gpu' requests CPU cores"):
         env.register_slot_sharing_group(heavy)
 
 
