@@ -1,4 +1,4 @@
-"""One attempt of a failover region, from the request for its memory until nothing of it is left.
+"""One attempt of a failover region, from the request for its memory until all memory is released.
 
 ::
 
@@ -65,11 +65,11 @@ class Attempt:
         self.execution = execution
         self.taskmanagers = tuple(taskmanagers)
         self.entered: list[JobState] = []
-        """States that its owner has not looked at yet, oldest first."""
+        """States that its owner has not read yet, oldest first."""
         self.is_running = False
-        """All its tasks run, or are over in good order."""
+        """Each of its tasks runs or has finished."""
         self.end: tuple[JobState, Failure | None] | None = None
-        """Set when nothing of it is left."""
+        """Set when all its memory is released."""
         self._parallelism = dict(parallelism)
         self._times = times
         self._outlet = outlet
@@ -106,7 +106,7 @@ class Attempt:
     # --- events ---
 
     def handle(self, event: AttemptEvent) -> None:
-        """What came of its effects."""
+        """Answers to its effects."""
         match event:
             case events.MemoryRefused(_, failure):
                 self._unreleased.clear()
@@ -126,21 +126,21 @@ class Attempt:
         self.is_running = self.is_running or is_up
 
     def taskmanager_lost(self, taskmanager: TaskManagerId, failure: Failure) -> None:
-        """A TaskManager of the job is gone, perhaps one that came after this attempt, for another region."""
+        """A TaskManager of the job is gone. It may be newer than this attempt: then only other regions use it."""
         if taskmanager not in self.taskmanagers:
             return
         index = self.taskmanagers.index(taskmanager)
         if index not in self.execution.taskmanagers:
             return
         self._unreleased.discard(index)
-        if self._unprepared:  # before the tasks are deployed, nothing of them can go on
+        if self._unprepared:  # no task is deployed yet, so the state machine sees no lost task
             self._unprepared.discard(index)
             self.fail(failure)
         self._advance(TaskManagerGone(index, failure))
         self._finish_if_released()
 
     def fail(self, failure: Failure) -> None:
-        """For a reason that is no single task's."""
+        """Fails it for a reason that is no single task's."""
         self._advance(AttemptFailed(failure))
 
     def cancel(self, force: bool) -> None:
@@ -157,18 +157,18 @@ class Attempt:
     # --- calls of user code ---
 
     def call_reported(self, event: events.CallReported) -> str:
-        """What a person should be told of it; empty where there is nothing."""
+        """A message for people; empty if there is nothing to report."""
         call = event.call
         if not self._calls.heard(call, self._outlet.now_ms / 1000):
             return ""
         return f"{sentence_of(call, self._parallelism[call.subtask.vertex])}\n{call.stack.rstrip()}"
 
     def slow_calls(self, now_ms: int) -> tuple[str, ...]:
-        """Sentences about its tasks that do not come back from a call."""
+        """Sentences about its tasks whose calls do not return."""
         return self._calls.sentences(self._parallelism, now_ms / 1000)
 
     def slow_call_of(self, subtask: SubtaskId) -> str:
-        """`in one call of user code for 34 s: job.py:12 in slow`; empty where it is in none for long."""
+        """`in one call of user code for 34 s: job.py:12 in slow`; empty if no call takes long."""
         return self._calls.of(subtask, self._outlet.now_ms / 1000)
 
     # --- memory ---
@@ -214,7 +214,7 @@ class Attempt:
                 self._release(state, failure)
 
     def _cancel_tasks(self) -> None:
-        """Asks again and again until all are over."""
+        """Repeats the request until all tasks are over."""
         if self.state.is_terminal:
             return
         self._outlet.ask(
@@ -226,7 +226,7 @@ class Attempt:
         self._outlet.ask(ask.SetTimer(Timer(TimerKind.CANCELLATION, self.epoch), self._times.cancellation_ms))
 
     def _cancellation_expired(self) -> None:
-        """Also for TaskManagers that do not release: their tasks are over, but user code may still run."""
+        """Also for TaskManagers that do not release their memory: their tasks are over, but user code may still run."""
         self._advance(CancellationExpired())
         if self._outcome is not None and self._unreleased:
             text = "did not release the job's memory in time, so it was killed"
@@ -235,7 +235,7 @@ class Attempt:
     def _release(self, state: JobState, failure: Failure | None) -> None:
         self._outcome = state, failure
         if self._unreleased:
-            if not self._cancelled:  # else the time to cancel holds for the release, too
+            if not self._cancelled:  # otherwise the cancellation timeout covers the release, too
                 self._arm_cancellation()
             self._outlet.ask(ask.ReleaseMemory(self.epoch, tuple(sorted(self._unreleased))))
         self._finish_if_released()

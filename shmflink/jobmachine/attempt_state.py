@@ -64,7 +64,7 @@ class TaskManagerGone:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """The attempt cannot go on for a reason that is no single task's: memory, an enumerator."""
+    """The attempt fails for a reason that is no single task's: memory, an enumerator."""
 
     failure: Failure
 
@@ -78,7 +78,7 @@ class AttemptCancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class CancellationExpired:
-    """The time to stop in good order is over."""
+    """The cancellation timeout has passed."""
 
 
 Event: TypeAlias = (
@@ -102,7 +102,7 @@ class StartAll:
 
 @dataclass(frozen=True, slots=True)
 class CancelAll:
-    """Tell these TaskManagers to cancel what still runs."""
+    """Tell these TaskManagers to cancel the tasks that still run."""
 
     taskmanagers: tuple[int, ...]
 
@@ -114,7 +114,7 @@ class ArmCancellationTimeout:
 
 @dataclass(frozen=True, slots=True)
 class KillAll:
-    """These do not stop by themselves."""
+    """These TaskManagers have not stopped their tasks in time."""
 
     taskmanagers: tuple[int, ...]
 
@@ -172,7 +172,7 @@ class AttemptState:
         if state is TaskState.FAILED:
             return self._fail(failure or Failure("InternalError", f"task {subtask} failed without a cause"))
         if state is TaskState.CANCELED and self.state is JobState.RUNNING:
-            return self._fail(Failure("InternalError", f"task {subtask} was cancelled though nobody asked"))
+            return self._fail(Failure("InternalError", f"task {subtask} was canceled without a request"))
         return self._start_if_ready()
 
     def _start_if_ready(self) -> list[Effect]:
@@ -205,7 +205,7 @@ class AttemptState:
         return effects
 
     def _stop(self) -> list[Effect]:
-        """Tasks that were never deployed are over at once; the others are asked."""
+        """Tasks that were never deployed are canceled at once; the others are told to cancel."""
         for subtask, state in self.tasks.items():
             if state is TaskState.CREATED:
                 self.tasks[subtask] = TaskState.CANCELED

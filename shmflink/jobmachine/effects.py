@@ -68,7 +68,7 @@ class StateEntered:
 
 @dataclass(frozen=True, slots=True)
 class WantSlots:
-    """As many TaskManagers as the job misses; answered by SlotsGranted."""
+    """Request the TaskManagers that the job lacks; answered by SlotsGranted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A person should know this of a job that goes on."""
+    """A message for people about a job that continues."""
 
     text: str
 
@@ -129,7 +129,7 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class StopTimer:
-    """It need not fire any longer; perhaps it was never set."""
+    """The timer must not fire. It may never have been set."""
 
     timer: Timer
 
@@ -151,7 +151,7 @@ class BeginAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """All memory is there: hand it round and build the tasks."""
+    """All memory is ready: share it between the TaskManagers and build the tasks."""
 
     epoch: int
 
@@ -173,7 +173,7 @@ class CancelTasks:
 
 @dataclass(frozen=True, slots=True)
 class KillTaskManagers:
-    """These do not stop by themselves; `why` completes "TaskManager 2 (pid 77) ..."."""
+    """These have not stopped in time; `why` completes "TaskManager 2 (pid 77) ..."."""
 
     epoch: int
     taskmanagers: tuple[int, ...]
@@ -190,7 +190,7 @@ class ReleaseMemory:
 
 @dataclass(frozen=True, slots=True)
 class AttemptOver:
-    """Nothing of it is left."""
+    """All memory of the attempt is released."""
 
     epoch: int
 
@@ -210,7 +210,7 @@ class OpenEnumerators:
 
 @dataclass(frozen=True, slots=True)
 class ResetReaders:
-    """These readers begin again from this checkpoint, None: from nothing, while the others of their sources go on."""
+    """These readers begin again from this checkpoint (None: from nothing); other readers of their sources continue."""
 
     readers: tuple[SubtaskId, ...]
     restored_id: int | None
@@ -218,7 +218,7 @@ class ResetReaders:
 
 @dataclass(frozen=True, slots=True)
 class ForgetSplits:
-    """No checkpoint older than this one will be restored."""
+    """No restore goes back before this checkpoint."""
 
     oldest_id: int
 
@@ -324,21 +324,21 @@ class KeepPointers:
 
 @dataclass(frozen=True, slots=True)
 class DeleteFiles:
-    """Nobody restarts from these any longer. What cannot be removed is told, and left."""
+    """No restore needs these files any longer. Files that cannot be removed are logged and stay."""
 
     deletions: Deletions
 
 
 @dataclass(frozen=True, slots=True)
 class DiscardFolder:
-    """Remove what was written for a checkpoint that does not count."""
+    """Remove the folder of an aborted checkpoint."""
 
     directory: str
 
 
 @dataclass(frozen=True, slots=True)
 class DiscardClaimed:
-    """Remove what the job was started from: it was the job's to keep."""
+    """Remove the checkpoint that the job was started from and that it owns."""
 
     directory: str
     manifest: Manifest
@@ -346,7 +346,7 @@ class DiscardClaimed:
 
 @dataclass(frozen=True, slots=True)
 class CloseStorage:
-    """When all else on the disk is done: give the job's folder free, or remove all of it. Answered by StorageClosed."""
+    """After all other disk operations: unlock the job's folder, or remove it. Answered by StorageClosed."""
 
     keeps: bool
 

@@ -1,4 +1,4 @@
-"""What a job machine is told: what happened to the job, and what came of the effects that it asked for."""
+"""Events of a job machine: what happened to the job, and the answers to its effects."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class SlotsGranted:
-    """Answers `WantSlots`: TaskManagers with `per` slots each, as many as the job misses."""
+    """Answers `WantSlots`: the TaskManagers that the job lacks, with `per` slots each."""
 
     taskmanagers: tuple[TaskManagerId, ...]
     per: int
@@ -111,7 +111,7 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class SuspendRequested:
-    """The job stops here, behind one more checkpoint where it can be had; another JobManager may resume it."""
+    """The job stops here, after one more checkpoint if it can take one; another JobManager may resume it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +133,14 @@ class CheckpointWanted:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    """The time of `SetTimer` is over."""
+    """The delay of `SetTimer` has passed."""
 
     timer: Timer
 
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """Our own code raised while it served the job: the job cannot be trusted any longer."""
+    """Our own code raised while it served the job, so the state of the job is no longer reliable."""
 
     failure: Failure
 
@@ -159,7 +159,7 @@ class MemoryReady:
 
 @dataclass(frozen=True, slots=True)
 class MemoryReleased:
-    """The TaskManager with this index in the execution graph has nothing of the attempt left."""
+    """The TaskManager with this index in the execution graph has released the attempt's memory."""
 
     epoch: int
     taskmanager: int
@@ -190,12 +190,12 @@ class CallReported:
     call: CallUnderWay
 
 
-# --- what came of effects: attempts ---
+# --- answers to effects: attempts ---
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryRefused:
-    """The attempt's memory was not even asked for: it does not fit."""
+    """The attempt needs more memory than there is; no TaskManager was asked."""
 
     epoch: int
     failure: Failure
@@ -221,7 +221,7 @@ class EnumeratorFailed:
     failure: Failure
 
 
-# --- what came of effects: the disk ---
+# --- answers to effects: the disk ---
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where the machines of one job put what they ask for, and what is remembered of how the job came to its state."""
+"""The outlet, into which the machines of one job put their effects, and the story of how the job came to its state."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Outlet:
         self._effects: list[Effect] = []
 
     def ask(self, *effects: Effect) -> None:
-        """To be performed after those that were asked for before."""
+        """Performed in the order of the calls."""
         self._effects += effects
 
     def take(self) -> list[Effect]:
-        """All that was asked for since the last call."""
+        """All effects since the last call."""
         effects, self._effects = self._effects, []
         return effects
 
@@ -37,7 +37,7 @@ class Story:
         self._begun: deque[tuple[int, object, list[Effect]]] = deque(maxlen=_LINES_MAX)
 
     def add(self, now_ms: int, event: object, effects: list[Effect]) -> None:
-        """Costs next to nothing: the words are made when somebody reads them."""
+        """Cheap: the text is made when it is read."""
         self._begun.append((now_ms, event, effects))
 
     def lines(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A failover region of a job: its tasks, its attempt, how it stands."""
+"""A failover region of a job: its tasks, its attempt, and how far both are."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class PipelinedRegion:
         self.tasks = tasks
         self.attempt: Attempt | None = None
         self.is_running = False
-        """All its tasks run, or are over in good order."""
+        """Each of its tasks runs or has finished."""
         self.is_finished = False
         self.finished: set[SubtaskId] = set()
         self.ending: set[SubtaskId] = set()
-        """Tasks that have nothing left to do but to commit."""
+        """Tasks that only have to commit."""
 
     @property
     def is_idle(self) -> bool:
@@ -28,7 +28,7 @@ class PipelinedRegion:
 
     @property
     def has_news(self) -> bool:
-        """Its attempt has entered a state, runs or is over, and nobody has looked at that yet."""
+        """Its attempt has entered a state, runs or is over, and `RegionChanges.follow` has not seen that yet."""
         attempt = self.attempt
         if attempt is None:
             return False
@@ -43,7 +43,7 @@ class PipelinedRegion:
         self.ending.clear()
 
     def end(self, is_finished: bool) -> None:
-        """Nothing of its attempt is left."""
+        """Its attempt is over."""
         self.attempt = None
         self.is_finished = self.is_running = is_finished
 
@@ -56,5 +56,5 @@ class PipelinedRegion:
 
     @property
     def over(self) -> frozenset[SubtaskId]:
-        """Tasks that are over in good order."""
+        """Tasks that have finished."""
         return self.tasks if self.is_finished else frozenset(self.finished)

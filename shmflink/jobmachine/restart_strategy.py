@@ -1,7 +1,7 @@
 """Whether and when a job restarts after a failure: Flink's strategies, without clock and randomness of their own.
 
-What a user has to change (options, the graph, the state to start from) is not tried again. A job that the kernel kills
-for memory is not either, after three times in ten minutes: it would take the host down with it, again and again.
+A failure that only the user can mend (options, the graph, the state to start from) causes no restart. Neither does the
+third time in ten minutes that the kernel kills the job for its memory: the job would take the host down again.
 """
 
 from __future__ import annotations

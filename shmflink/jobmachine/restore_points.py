@@ -1,4 +1,4 @@
-"""What a job can restart from: its checkpoints, the savepoint that was to end it, what it was started from.
+"""What a job can restart from: its checkpoints, the savepoint that stopped it, the checkpoint it was started from.
 
 It says what can be deleted; others delete, after what is restarted from instead is kept.
 """
@@ -32,7 +32,7 @@ class RestorePoints:
         self._retention = Retention(num_retained, opened.retained)
         self._claimed: RestorePoint | None = opened.claimed
         self.damage = ""
-        """Why the one that was left out last cannot be used; empty where none was left out."""
+        """Why the restore point that was left out last cannot be used; empty if none was left out."""
 
     @property
     def directories(self) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class RestorePoints:
             self._retention.forget(point.checkpoint_id)
 
     def begin_attempt(self, leftovers: Leftovers) -> list[Effect]:
-        """No task of the job runs: what attempts that are no more left behind goes."""
+        """No task of the job runs: deletes what earlier attempts left behind."""
         return _deletions(self._retention.begin_attempt(leftovers.checkpoints, leftovers.shared_files))
 
     def acknowledge(self, checkpoint_id: int, states: Iterable[OperatorSubtaskState]) -> None:

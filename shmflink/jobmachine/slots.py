@@ -1,4 +1,4 @@
-"""The TaskManagers that a job has, and how many it misses."""
+"""The TaskManagers that a job has, and how many it lacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Slots"]
 
 
 class Slots:
-    """Place i is that of TaskManager i of the job's execution graph; what is lost leaves its place empty."""
+    """Place i holds TaskManager i of the job's execution graph; the place of a lost one is empty."""
 
     def __init__(self, required: int) -> None:
         """`required`: slots that the job needs."""

@@ -1,4 +1,4 @@
-"""Calls of user code that do not return: what TaskManagers tell of them, and when a person is told."""
+"""Calls of user code that do not return: what TaskManagers report, and when people hear of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SlowCalls:
         self._told_s: dict[SubtaskId, float] = {}  # how long the call was when it was told of last
 
     def heard(self, call: CallUnderWay, now_s: float) -> bool:
-        """True when a person should be told: after ten seconds, then whenever the time has doubled."""
+        """True if people should hear of it: after ten seconds, then whenever the time has doubled."""
         before = self._calls.get(call.subtask)
         if before is None or before[0].seconds > call.seconds:
             self._told_s.pop(call.subtask, None)
@@ -33,7 +33,7 @@ class SlowCalls:
         return True
 
     def of(self, subtask: SubtaskId, now_s: float) -> str:
-        """`in one call of user code for 34 s: job.py:12 in slow`; empty where the task is in none for long."""
+        """`in one call of user code for 34 s: job.py:12 in slow`; empty if no call takes long."""
         call, heard_s = self._calls.get(subtask, (None, 0.0))
         if call is None or now_s - heard_s > _FORGOTTEN_S:
             return ""

@@ -182,7 +182,7 @@ class OperatorHarness:
         return self.operator.snapshot_state(barrier)
 
     def wait_for_rows(self, count: int) -> list[Any]:
-        """Collects what comes by itself (results of calls in other threads) until there are so many rows; all rows."""
+        """Waits until `count` rows are there, some from calls in other threads. Returns all rows."""
         while len(self.rows()) < count:
             if not self.operator.has_outputs:
                 assert self._woken.wait(WAIT_SECONDS_MAX), f"{self.rows()}, and nothing comes"
@@ -208,7 +208,7 @@ class OperatorHarness:
 
     def _wait(self) -> None:
         while not self.operator.is_available:
-            assert self._woken.wait(WAIT_SECONDS_MAX), "the operator waits, and nobody wakes it"
+            assert self._woken.wait(WAIT_SECONDS_MAX), "the operator waits, and no thread wakes it"
             self._woken.clear()
 
     def outputs_of(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> Iterator[Batch | SideOutput]:

@@ -14,14 +14,14 @@ SCHEDULES = 8  # of each job; the long runs are `python -m tests.simulation`
 
 
 @pytest.mark.parametrize("job", sorted(JOBS))
-def test_every_promise_is_kept(job):
+def test_every_promise_is_kept(job: str) -> None:
     """[P1][P6][P14][P15][C12][C13][C14][C15][C21][E1][E2][E3][E4][E12][B13][L9][T8] Some seeds of each job."""
     for seed in range(SCHEDULES):
         outcome = run_schedule(seed, jobs=(job,))
         assert not outcome.violation, f"python -m tests.simulation --job {job} --seed {seed} --trace"
 
 
-def test_a_seed_is_always_the_same_schedule():
+def test_a_seed_is_always_the_same_schedule() -> None:
     """Whatever happened before in the process."""
     first = run_schedule(7, traces=True)
     run_schedule(8)
@@ -31,7 +31,7 @@ def test_a_seed_is_always_the_same_schedule():
     assert first.digest == again.digest
 
 
-def test_seeds_reach_all_modes_and_faults():
+def test_seeds_reach_all_modes_and_faults() -> None:
     plans = [Plan.of(seed, Random(seed), tuple(JOBS)) for seed in range(200)]
     assert len({plan.mode for plan in plans}) == 5
     assert {plan.job for plan in plans} == set(JOBS)
@@ -43,7 +43,7 @@ def test_seeds_reach_all_modes_and_faults():
     assert len({plan.strategy["restart-strategy.type"] for plan in plans}) == 4
 
 
-def test_seeds_reach_takeovers_rescales_regions_and_every_restart_strategy():
+def test_seeds_reach_takeovers_rescales_regions_and_every_restart_strategy() -> None:
     """What the faults lead to, over whole schedules."""
     counts: Counter[str] = Counter()
     for seed in range(300, 600):

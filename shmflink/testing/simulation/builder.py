@@ -51,7 +51,7 @@ class SimulatedJob:
 class Builder:
     """Records transformations; uids keep their state over changes of the parallelism.
 
-    Chains are the same at every parallelism: what is under way on an edge has no place where the edge is gone.
+    Chains are the same at every parallelism: elements in flight are restored only on an edge that still exists.
     """
 
     def __init__(self) -> None:

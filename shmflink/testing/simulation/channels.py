@@ -1,4 +1,4 @@
-"""Channels whose deliveries the schedule chooses: elements and credits are under way until then.
+"""Channels whose deliveries the schedule chooses: until then, elements and credits are in flight.
 
 Order is kept within a channel, and only there. What channels promise is checked here: order of control elements,
 nothing behind the end, watermarks that do not go back, credits that are neither lost nor made.
@@ -26,12 +26,12 @@ __all__ = ["Bell", "SimulatedChannel", "SimulatedEdges"]
 
 
 class Bell:
-    """Tells the slot of one task that something has changed for it."""
+    """Tells the slot of one task that the task may be able to run."""
 
     __slots__ = ("_signs", "_task")
 
     def __init__(self) -> None:
-        """Nobody hears it yet."""
+        """Not connected yet."""
         self._signs: list[Task | None] = []
         self._task: Task | None = None
 
@@ -40,12 +40,12 @@ class Bell:
         self._signs, self._task = signs, task
 
     def ring(self) -> None:
-        """Something has changed for the task."""
+        """The task may be able to run."""
         self._signs.append(self._task)
 
 
 class SimulatedChannel(LocalChannel):
-    """`queue` is what the consumer sees; `wire` and `returning` are under way."""
+    """`queue` is what the consumer sees; `wire` and `returning` are in flight."""
 
     __slots__ = (
         "_busy",
@@ -246,7 +246,7 @@ class SimulatedEdges:
     def __init__(self, world: World, credits_max: int, controls_max: int, rows_max: int) -> None:
         self.channels: dict[tuple[int, SubtaskId, SubtaskId], SimulatedChannel] = {}
         self.busy: list[SimulatedChannel] = []
-        """Where something is under way."""
+        """Those with something in flight."""
         self.bells: defaultdict[SubtaskId, Bell] = defaultdict(Bell)
         self._world = world
         self._credits_max = credits_max

@@ -30,7 +30,7 @@ _PREFIX: Final = "chk-"
 
 
 class SimulatedStore:
-    """What is durable."""
+    """The durable state."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -1,4 +1,4 @@
-"""The jobs that are simulated: tiny, of all shapes; and what each must write in the end."""
+"""The simulated jobs, tiny and of all shapes, and the output that each must have."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _chain(b: Builder, parallelism: int) -> list[Transformation]:
 
 
 def _regions(b: Builder, parallelism: int) -> list[Transformation]:
-    """Pipelines side by side, which fail over alone; some have nothing to read."""
+    """Independent pipelines, each a failover region; some have nothing to read."""
     numbers = b.apply(NumberOperator(), b.source(split(0, 3), parallelism))
     return [b.sink(b.partition(numbers, ShipStrategy.RESCALE), parallelism)]
 
@@ -125,7 +125,7 @@ def _global_sink(b: Builder, parallelism: int) -> list[Transformation]:
 
 
 def _islands(b: Builder, parallelism: int) -> list[Transformation]:
-    """A job of two parts that are not connected: one with an exchange, one that ends at other times."""
+    """Two parts that are not connected: one with an exchange, one whose subtasks end at different times."""
     counted = b.apply(CountOperator(), b.keyed(b.source(split(0, 1, pauses=2))), parallelism=parallelism)
     numbers = b.apply(NumberOperator(), b.source(split(1, 2), parallelism))
     return [b.sink(counted, parallelism), b.sink(numbers, parallelism)]

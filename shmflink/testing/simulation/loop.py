@@ -1,4 +1,4 @@
-"""An event loop and its threads as the schedule sees them: what is ready waits until the schedule lets it happen."""
+"""An event loop and its threads, in which the schedule decides when each call happens."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class SimulatedLoop:
         self._timers: list[_Handle] = []
         self.to_work: list[_Work] = []
         self.to_hear: list[_Work] = []
-        """What threads have done and the loop has not heard of."""
+        """Calls that threads have performed and that the loop has not heard of."""
 
     # --- what jobs call ---
 
@@ -121,7 +121,7 @@ class SimulatedLoop:
         return True
 
     def work(self, rng: random.Random) -> bool:
-        """Some thread does what it has to; nobody knows of it yet."""
+        """Some thread performs its call; the loop has not heard of the result yet."""
         if not self.to_work:
             return False
         work = self.to_work.pop(int(rng.random() * len(self.to_work)))
@@ -130,14 +130,14 @@ class SimulatedLoop:
         return True
 
     def hear(self, rng: random.Random) -> bool:
-        """The loop hears of some work that is done."""
+        """The loop hears of one result."""
         if not self.to_hear:
             return False
         self.to_hear.pop(int(rng.random() * len(self.to_hear))).tell()
         return True
 
     def die(self, rng: random.Random) -> None:
-        """With its process. What threads were doing is done, or not."""
+        """Its process dies. A call in a thread has been performed, or not."""
         for work in self.to_work:
             if rng.random() < 0.5:
                 work.run()

@@ -1,4 +1,4 @@
-"""Simulated jobs whose windows and aggregates are the native ones, and a naive model of what they give."""
+"""Simulated jobs with native windows and aggregates, and a naive model of their results."""
 
 from __future__ import annotations
 

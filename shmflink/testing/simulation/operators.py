@@ -1,4 +1,4 @@
-"""User code of the simulated jobs: small, exact about what it saw, and failing where the schedule says so.
+"""User code of the simulated jobs: it is small, checks exactly what it sees, and fails where the schedule says so.
 
 Rows are (source, key, ordinal, timestamp): the ordinal counts the rows of one source and key from 1, so that a row that
 is lost, repeated or overtaken is seen at once by the operator that counts.
@@ -59,7 +59,7 @@ _SCHEMA: Final = pa.schema(
 class SimulatedSource(Source):
     """Rows of `sources` sources, `rows` each; source i is a split of its own, read in batches of up to 3 rows.
 
-    `pauses`: every so many rows there is nothing for a moment. Event time grows by one second for every row.
+    `pauses`: after this many rows there is no row for a moment. Event time grows by one second for every row.
     """
 
     def __init__(self, first: int, sources: int, rows: int, keys: int, pauses: int = 0) -> None:
@@ -124,7 +124,7 @@ class _Rows(SplitCursor):
 
 
 class PassOperator(Operator):
-    """Hands on what comes; larger batches row by row."""
+    """Passes batches on; larger ones row by row."""
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         current_world().may_fail("map")
@@ -140,7 +140,7 @@ class PassOperator(Operator):
 
 
 class NumberOperator(PassOperator):
-    """Hands on (source, key, ordinal)."""
+    """Emits (source, key, ordinal)."""
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         current_world().may_fail("map")
@@ -148,7 +148,7 @@ class NumberOperator(PassOperator):
 
 
 class _Frozen(KeyedSnapshot):
-    """Entries at a barrier; None as count: it is gone."""
+    """Entries at a barrier; a count of None means that the entry was removed."""
 
     def __init__(
         self, entries: Sequence[tuple[Entry, int | None]], is_delta: bool, saved: Callable[[bool], None]
@@ -252,7 +252,7 @@ class _Counts(Operator):
 
 
 class CountOperator(_Counts):
-    """Counts the rows of each source and key; each row must be the one that comes next. Hands on (source, key, n)."""
+    """Counts the rows of each source and key; each row must be the next one. Emits (source, key, n)."""
 
     def __init__(self, is_ordered: bool = True) -> None:
         self._is_ordered = is_ordered
@@ -270,7 +270,7 @@ class CountOperator(_Counts):
 
 
 class WindowOperator(_Counts):
-    """Rows per key and window of `size_ms`, when the watermark has passed its end. Hands on (window, key, n)."""
+    """Rows per key and window of `size_ms`, when the watermark has passed its end. Emits (window, key, n)."""
 
     def __init__(self, size_ms: int) -> None:
         self._size_ms = size_ms

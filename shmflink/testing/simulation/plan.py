@@ -34,7 +34,7 @@ _STRATEGIES: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 class Fault(NamedTuple):
-    """Comes so many steps after so many more checkpoints have become durable since the fault before."""
+    """Comes `steps` steps after `checkpoints` more checkpoints have become durable since the fault before."""
 
     checkpoints: int
     steps: int
@@ -98,12 +98,12 @@ class Plan:
 
 def _faults(rng: random.Random, *, has_checkpoints: bool) -> tuple[Fault, ...]:
     kinds: tuple[str, ...] = ("savepoint", "stop", "drain")
-    if has_checkpoints:  # without, what was committed before a failure comes again
+    if has_checkpoints:  # without checkpoints, a restart repeats what was committed before the failure
         kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", "disk", *kinds)
         kinds += ("metadata", "folder", "suspend", "memory", "savepoint at restart", "leadership")
     faults: list[Fault] = []
     for _ in range(rng.choice((0, 1, 1, 2, 3, 5))):
         faults.append(Fault(rng.choice((0, 1, 1, 2)), int(rng.expovariate(1 / 60)), rng.choice(kinds)))
-        if faults[-1].kind in ("disk", "metadata"):  # what comes after a refusal is restored
+        if faults[-1].kind in ("disk", "metadata"):  # restores the checkpoint after the refusal
             faults.append(Fault(1, int(rng.expovariate(1 / 30)), rng.choice(("task", "taskmanager", "jobmanager"))))
     return tuple(faults)

@@ -163,7 +163,7 @@ class SimulatedWriter(CheckpointWriter):
         super().__init__(*arguments)
         self._may_fail = may_fail
         self.waiting: deque[TaskSnapshot] = deque()
-        """What it has yet to write."""
+        """Snapshots that it has not written yet."""
 
     def _enqueue(self, snapshot: TaskSnapshot) -> None:
         self.waiting.append(snapshot)
@@ -295,7 +295,7 @@ class SimulatedTaskManager:
     # --- the JobManager's side ---
 
     def send(self, message: object) -> None:
-        """It is on its way."""
+        """The message is in flight."""
         self._told(message)
         self.inbox.append(message)
 
@@ -314,7 +314,7 @@ class SimulatedTaskManager:
         return OperatorCounters()
 
     def kill(self, why: str = "") -> None:
-        """SIGKILL: nothing of it runs any more; what it has sent may still arrive."""
+        """SIGKILL: it no longer runs; messages that it has sent may still arrive."""
         self.is_alive = False
         self._has_changed()
         if why:

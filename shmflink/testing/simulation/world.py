@@ -1,4 +1,4 @@
-"""What is outside of the simulated cluster and outlives its crashes: the sink's system, the violations found."""
+"""The world outside the simulated cluster, which outlives its crashes: the sink's system, the violations found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ViolationError(AssertionError):
 
 
 class SimulatedUserError(Exception):
-    """User code raises because the schedule wants it to."""
+    """Raised by user code where the schedule says so."""
 
 
 class CommittableId(NamedTuple):
@@ -49,7 +49,7 @@ class World:
             raise SimulatedUserError(place)
 
     def violated(self, text: str) -> NoReturn:
-        """Notes it, and stops the run."""
+        """Records it and stops the run."""
         self.violations.append(text)
         raise ViolationError(text)
 
@@ -68,7 +68,7 @@ class World:
 
     def _take_staged(self, committable: CommittableId) -> list[Any]:
         if committable not in self.staged:
-            self.violated(f"{committable} is committed, but was thrown away before")
+            self.violated(f"{committable} is committed, but was abandoned before")
         return self.staged.pop(committable)
 
     def precommit(self, committables: Sequence[CommittableId]) -> None:
@@ -100,7 +100,10 @@ class World:
     def remove_leftovers(
         self, sink: str, epoch: int, subtask: int, parallelism: int, kept: Iterable[CommittableId]
     ) -> None:
-        """What earlier attempts of a subtask staged and nobody will commit; subtask 0 also of those that are gone."""
+        """Removes what earlier attempts of a subtask staged and no checkpoint holds.
+
+        Subtask 0 also removes what subtasks staged that no longer exist.
+        """
         keep = set(kept)
         for one in [c for c in self.staged if c.sink == sink and c.epoch < epoch and c not in keep]:
             if one.subtask == subtask or (subtask == 0 and one.subtask >= parallelism):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from shmflink.checkpoint.events import TaskReachedEnd
@@ -10,17 +12,18 @@ from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
 from shmflink.rpc.messages import Failure
 from shmflink.rpc.states import JobState, TaskState
+from tests.unit.jobmachine.conftest import Stage
 
 BOOM = Failure("ValueError", "boom")
 LOST = Failure("TaskManagerLostError", "gone")
 RUNNING, FINISHED, FAILED = TaskState.RUNNING, TaskState.FINISHED, TaskState.FAILED
 
 
-def kinds(effects):
+def kinds(effects: Sequence[ask.Effect]) -> list[str]:
     return [type(effect).__name__ for effect in effects]
 
 
-def test_a_job_runs_and_finishes(stage):
+def test_a_job_runs_and_finishes(stage: Callable[..., Stage]) -> None:
     job = stage(2, interval_ms=None).start()
     assert job.states == [JobState.RUNNING]
     job.report(0, FINISHED)
@@ -31,7 +34,7 @@ def test_a_job_runs_and_finishes(stage):
     assert kinds(job.asked)[-4:] == ["CloseEnumerators", "KeepEnd", "CloseStorage", "Over"]
 
 
-def test_after_a_failure_it_waits_its_delay_and_resumes_from_the_newest_checkpoint(stage):
+def test_after_a_failure_it_waits_its_delay_and_resumes_from_the_newest_checkpoint(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.pass_time(10)
     job.acknowledge(1, 0)
@@ -46,7 +49,7 @@ def test_after_a_failure_it_waits_its_delay_and_resumes_from_the_newest_checkpoi
     assert job.machine.restarts == 1
 
 
-def test_one_failure_too_many_ends_it_with_the_first_cause(stage):
+def test_one_failure_too_many_ends_it_with_the_first_cause(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     for text in ("boom", "other", "other"):
         job.report(0, FAILED, Failure("ValueError", text))
@@ -56,7 +59,7 @@ def test_one_failure_too_many_ends_it_with_the_first_cause(stage):
     assert "at last: ValueError: other" in job.over.failure.message
 
 
-def test_a_region_restarts_alone(stage):
+def test_a_region_restarts_alone(stage: Callable[..., Stage]) -> None:
     job = stage(2).start()
     job.report(0, FAILED, BOOM)
     job.pass_time(100)
@@ -66,7 +69,7 @@ def test_a_region_restarts_alone(stage):
     assert len(job.all(ask.OpenEnumerators)) == 1
 
 
-def test_regions_that_fail_for_the_same_reason_restart_together(stage):
+def test_regions_that_fail_for_the_same_reason_restart_together(stage: Callable[..., Stage]) -> None:
     job = stage(2).start()
     for subtask in (0, 1):
         job.report(subtask, FAILED, LOST)
@@ -77,7 +80,7 @@ def test_regions_that_fail_for_the_same_reason_restart_together(stage):
 
 
 @pytest.mark.parametrize("end", [JobState.CANCELED, JobState.FAILED])
-def test_the_end_waits_for_a_checkpoint_that_is_being_stored(stage, end):
+def test_the_end_waits_for_a_checkpoint_that_is_being_stored(stage: Callable[..., Stage], end: JobState) -> None:
     """Its files would be left behind."""
     job = stage().start()
     job.held = {ask.StoreCheckpoint}
@@ -93,7 +96,7 @@ def test_the_end_waits_for_a_checkpoint_that_is_being_stored(stage, end):
     assert not job.all(ask.TellCompleted)
 
 
-def test_a_restart_waits_for_a_checkpoint_that_is_being_stored(stage):
+def test_a_restart_waits_for_a_checkpoint_that_is_being_stored(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.held = {ask.StoreCheckpoint}
     job.pass_time(10)
@@ -106,7 +109,7 @@ def test_a_restart_waits_for_a_checkpoint_that_is_being_stored(stage):
     assert job.all(ask.BeginAttempt)[-1].restore_path == "/chk-1"
 
 
-def test_a_region_that_finishes_while_anothers_restart_waits_does_not_end_the_job(stage):
+def test_a_region_that_finishes_while_anothers_restart_waits_does_not_end_the_job(stage: Callable[..., Stage]) -> None:
     job = stage(2).start()
     job.held = {ask.StoreCheckpoint}
     job.pass_time(10)
@@ -121,7 +124,7 @@ def test_a_region_that_finishes_while_anothers_restart_waits_does_not_end_the_jo
     assert job.over.state is JobState.FINISHED
 
 
-def test_our_own_error_fails_the_job_and_stops_its_tasks(stage):
+def test_our_own_error_fails_the_job_and_stops_its_tasks(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     bug = Failure("InternalError", "KeyError: 7")
     job.feed(events.Crashed(bug))
@@ -138,7 +141,9 @@ def test_our_own_error_fails_the_job_and_stops_its_tasks(stage):
         (ask.CloseStorage, JobState.CANCELED),
     ],
 )
-def test_an_error_of_ours_at_the_end_of_a_job_does_not_hold_the_end_up(stage, held, end):
+def test_an_error_of_ours_at_the_end_of_a_job_does_not_hold_the_end_up(
+    stage: Callable[..., Stage], held: type[ask.Effect], end: JobState
+) -> None:
     """It is the end's cause where tasks were still there."""
     job = stage().start()
     job.held = {held}
@@ -151,7 +156,7 @@ def test_an_error_of_ours_at_the_end_of_a_job_does_not_hold_the_end_up(stage, he
     assert job.over.state is end
 
 
-def test_a_damaged_checkpoint_is_left_out_without_a_delay(stage):
+def test_a_damaged_checkpoint_is_left_out_without_a_delay(stage: Callable[..., Stage]) -> None:
     job = stage(num_retained=2).start()
     for number in (1, 2):
         job.pass_time(10)
@@ -166,7 +171,7 @@ def test_a_damaged_checkpoint_is_left_out_without_a_delay(stage):
     assert (job.over.state, job.over.failure.message) == (JobState.FAILED, "another bit")
 
 
-def test_checkpoints_that_cannot_be_read_are_passed_over_until_none_is_left(stage):
+def test_checkpoints_that_cannot_be_read_are_passed_over_until_none_is_left(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.pass_time(10)
     job.acknowledge(1, 0)
@@ -177,7 +182,7 @@ def test_checkpoints_that_cannot_be_read_are_passed_over_until_none_is_left(stag
     assert job.over.failure.message == "no checkpoint is left to resume from: no such file"
 
 
-def test_a_job_that_is_cancelled_before_its_storage_is_open_closes_it_then(stage):
+def test_a_job_that_is_cancelled_before_its_storage_is_open_closes_it_then(stage: Callable[..., Stage]) -> None:
     job = stage()
     job.held = {ask.OpenStorage}
     job.start()
@@ -188,7 +193,7 @@ def test_a_job_that_is_cancelled_before_its_storage_is_open_closes_it_then(stage
     assert not job.all(ask.BeginAttempt)
 
 
-def test_a_job_whose_checkpoints_cannot_be_written_does_not_begin(stage):
+def test_a_job_whose_checkpoints_cannot_be_written_does_not_begin(stage: Callable[..., Stage]) -> None:
     job = stage()
     job.held = {ask.OpenStorage}
     job.start()
@@ -196,7 +201,7 @@ def test_a_job_whose_checkpoints_cannot_be_written_does_not_begin(stage):
     assert job.over == ask.Over(JobState.FAILED, Failure("ConfigurationError", "read-only"), False, is_refused=True)
 
 
-def test_a_taskmanager_that_is_lost_before_the_attempt_begins_is_asked_for_again(stage):
+def test_a_taskmanager_that_is_lost_before_the_attempt_begins_is_asked_for_again(stage: Callable[..., Stage]) -> None:
     job = stage(2)
     job.held = {ask.OpenEnumerators}
     job.start()
@@ -210,7 +215,7 @@ def test_a_taskmanager_that_is_lost_before_the_attempt_begins_is_asked_for_again
     assert job.machine.restarts == 0
 
 
-def test_sinks_commit_when_the_pointer_to_the_checkpoint_is_durable(stage):
+def test_sinks_commit_when_the_pointer_to_the_checkpoint_is_durable(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.held = {ask.KeepPointers}
     job.pass_time(10)
@@ -220,7 +225,7 @@ def test_sinks_commit_when_the_pointer_to_the_checkpoint_is_durable(stage):
     assert [(one.checkpoint_id, one.stops) for one in job.all(ask.TellCompleted)] == [(1, False)]
 
 
-def test_files_go_when_the_pointer_to_what_follows_them_is_durable(stage):
+def test_files_go_when_the_pointer_to_what_follows_them_is_durable(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.pass_time(10)
     job.acknowledge(1, 0)
@@ -232,7 +237,9 @@ def test_files_go_when_the_pointer_to_what_follows_them_is_durable(stage):
     assert [one.deletions.checkpoints for one in job.all(ask.DeleteFiles)] == [(1,)]
 
 
-def test_barriers_come_in_the_order_of_their_numbers_whichever_folder_is_made_first(stage):
+def test_barriers_come_in_the_order_of_their_numbers_whichever_folder_is_made_first(
+    stage: Callable[..., Stage],
+) -> None:
     job = stage(max_concurrent=2).start()
     job.held = {ask.MakeFolder}
     job.pass_time(10)
@@ -244,7 +251,7 @@ def test_barriers_come_in_the_order_of_their_numbers_whichever_folder_is_made_fi
     assert [one.barrier.checkpoint_id for one in job.all(ask.TriggerCheckpoint)] == [1, 2]
 
 
-def test_a_folder_that_is_made_too_late_is_removed(stage):
+def test_a_folder_that_is_made_too_late_is_removed(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.held = {ask.MakeFolder}
     job.pass_time(10)
@@ -255,7 +262,7 @@ def test_a_folder_that_is_made_too_late_is_removed(stage):
     assert job.over.state is JobState.CANCELED
 
 
-def test_a_job_is_suspended_behind_one_more_checkpoint(stage):
+def test_a_job_is_suspended_behind_one_more_checkpoint(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.feed(events.SuspendRequested())
     assert not job.all(ask.CancelTasks)
@@ -264,21 +271,21 @@ def test_a_job_is_suspended_behind_one_more_checkpoint(stage):
     assert job.all(ask.CloseStorage) == [ask.CloseStorage(keeps=True)]
 
 
-def test_a_checkpoint_that_does_not_come_does_not_hold_a_suspension_up_for_ever(stage):
+def test_a_checkpoint_that_does_not_come_does_not_hold_a_suspension_up_for_ever(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.feed(events.SuspendRequested())
     job.pass_time(10_000)
     assert job.over.state is JobState.SUSPENDED
 
 
-def test_a_savepoint_of_a_job_that_restarts_is_refused(stage):
+def test_a_savepoint_of_a_job_that_restarts_is_refused(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.report(0, FAILED, BOOM)
     job.feed(events.SavepointWanted(1, "/savepoints"))
     assert job.all(ask.Answer) == [ask.Answer(1, None, Failure("CheckpointError", "the job is not running"))]
 
 
-def test_a_stop_with_savepoint_is_answered_and_resumed_from_where_the_end_fails(stage):
+def test_a_stop_with_savepoint_is_answered_and_resumed_from_where_the_end_fails(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.feed(events.SavepointWanted(1, "/savepoints", stops=True))
     job.acknowledge(1, 0)
@@ -288,7 +295,7 @@ def test_a_stop_with_savepoint_is_answered_and_resumed_from_where_the_end_fails(
     assert job.all(ask.BeginAttempt)[-1].restore_path == "/savepoints/savepoint"
 
 
-def test_too_many_failed_checkpoints_fail_the_attempt(stage):
+def test_too_many_failed_checkpoints_fail_the_attempt(stage: Callable[..., Stage]) -> None:
     job = stage(timeout_ms=5).start()
     job.pass_time(10)
     job.pass_time(5)
@@ -296,7 +303,7 @@ def test_too_many_failed_checkpoints_fail_the_attempt(stage):
     assert job.all(ask.StateEntered)[-1].failure.message.startswith("checkpoint 1 failed: not complete after 5 ms")
 
 
-def test_tasks_at_their_end_wait_for_one_more_checkpoint(stage):
+def test_tasks_at_their_end_wait_for_one_more_checkpoint(stage: Callable[..., Stage]) -> None:
     job = stage(2).start()
     for subtask in (0, 1):
         job.feed(events.TaskSaid(job.epoch_of(subtask), TaskReachedEnd(SubtaskId(0, subtask))))
@@ -304,7 +311,7 @@ def test_tasks_at_their_end_wait_for_one_more_checkpoint(stage):
     assert [one.checkpoint_id for one in job.all(ask.TellCompleted)] == [1]
 
 
-def test_a_job_that_does_not_stop_is_asked_again_and_its_taskmanagers_are_killed(stage):
+def test_a_job_that_does_not_stop_is_asked_again_and_its_taskmanagers_are_killed(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.held = {ask.CancelTasks}
     job.feed(events.CancelRequested())
@@ -317,7 +324,7 @@ def test_a_job_that_does_not_stop_is_asked_again_and_its_taskmanagers_are_killed
     assert job.over.state is JobState.CANCELED
 
 
-def test_it_can_say_how_it_came_to_its_state(stage):
+def test_it_can_say_how_it_came_to_its_state(stage: Callable[..., Stage]) -> None:
     job = stage().start()
     job.report(0, FAILED, BOOM)
     story = "\n".join(job.machine.story.lines())
@@ -325,7 +332,7 @@ def test_it_can_say_how_it_came_to_its_state(stage):
     assert "boom" in story
 
 
-def test_a_part_that_fails_behind_the_savepoint_of_a_stop_takes_the_others_along(stage):
+def test_a_part_that_fails_behind_the_savepoint_of_a_stop_takes_the_others_along(stage: Callable[..., Stage]) -> None:
     """Those that have ended there would never read the rest of their input, and the job would look finished."""
     job = stage(3).start()
     job.feed(events.SavepointWanted(1, "/savepoints", stops=True))
@@ -339,7 +346,7 @@ def test_a_part_that_fails_behind_the_savepoint_of_a_stop_takes_the_others_along
     assert job.machine.restarts == 1
 
 
-def test_a_part_that_fails_while_the_job_drains_takes_the_others_along(stage):
+def test_a_part_that_fails_while_the_job_drains_takes_the_others_along(stage: Callable[..., Stage]) -> None:
     job = stage(2).start()
     job.feed(events.SavepointWanted(1, "/savepoints", stops=True, drains=True))
     job.report(0, FINISHED)
@@ -348,7 +355,7 @@ def test_a_part_that_fails_while_the_job_drains_takes_the_others_along(stage):
     assert len(job.all(ask.BeginAttempt)) == 4
 
 
-def test_the_other_parts_do_not_wait_for_a_savepoint_that_is_given_up(stage):
+def test_the_other_parts_do_not_wait_for_a_savepoint_that_is_given_up(stage: Callable[..., Stage]) -> None:
     """Their sources read nothing behind its barrier."""
     job = stage(2).start()
     job.feed(events.SavepointWanted(1, "/savepoints", stops=True))
@@ -360,7 +367,7 @@ def test_the_other_parts_do_not_wait_for_a_savepoint_that_is_given_up(stage):
     assert len(job.all(ask.BeginAttempt)) == 3
 
 
-def test_the_end_is_durable_before_its_checkpoints_go(stage):
+def test_the_end_is_durable_before_its_checkpoints_go(stage: Callable[..., Stage]) -> None:
     """Another JobManager would find pointers to nothing, and fail a job that had finished."""
     job = stage().start()
     job.held = {ask.KeepEnd}
@@ -371,7 +378,7 @@ def test_the_end_is_durable_before_its_checkpoints_go(stage):
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_whether_checkpoints_stay_is_said_with_the_end(stage, keeps):
+def test_whether_checkpoints_stay_is_said_with_the_end(stage: Callable[..., Stage], keeps: bool) -> None:
     job = stage(retain_on_cancellation=keeps).start()
     job.pass_time(10)
     job.acknowledge(1, 0)

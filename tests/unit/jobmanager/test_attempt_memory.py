@@ -19,13 +19,13 @@ def _graph(parallelism: int, strategy: ShipStrategy) -> ExecutionGraph:
     return ExecutionGraph.build(graph, 0, 1, 1)
 
 
-def test_exclusive_segments_per_channel_and_a_pool_per_output():
+def test_exclusive_segments_per_channel_and_a_pool_per_output() -> None:
     memory = attempt_memory(_graph(3, ShipStrategy.HASH), {})
     assert [(one.rings, one.segments, one.data_capacity) for one in memory.values()] == [(3, 2 * 3 + 8, 10)] * 3
     assert memory[0].arena_bytes == 14 * 256 * 1024
 
 
-def test_the_options_decide():
+def test_the_options_decide() -> None:
     settings = {
         "taskmanager.memory.segment-size": "64 kb",
         "taskmanager.network.memory.buffers-per-channel": "1",
@@ -35,12 +35,12 @@ def test_the_options_decide():
     assert memory[0].arena_bytes == 2 * 64 * 1024
 
 
-def test_local_edges_take_no_memory_but_an_arena_has_a_segment():
+def test_local_edges_take_no_memory_but_an_arena_has_a_segment() -> None:
     memory = attempt_memory(_graph(2, ShipStrategy.FORWARD), {})
     assert [(one.rings, one.segments) for one in memory.values()] == [(0, 1), (0, 1)]
 
 
-def test_too_much_is_refused_with_the_sum():
+def test_too_much_is_refused_with_the_sum() -> None:
     memory = attempt_memory(_graph(16, ShipStrategy.HASH), {})
     check_memory(memory.values(), 1 << 40)
     with pytest.raises(ResourceError, match=r"need 160 MiB of memory \(640 segments of 256 kb\), 1 MiB are available"):

@@ -176,7 +176,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     served.loop.close()
 
 
-def test_jobs_are_listed_with_their_jobmanager(served):
+def test_jobs_are_listed_with_their_jobmanager(served: Served) -> None:
     found = served.survey()
     assert [(job.overview.name, job.pid, job.socket) for job in found.jobs] == [
         ("alpha", 77, served.socket.path),
@@ -185,7 +185,7 @@ def test_jobs_are_listed_with_their_jobmanager(served):
     assert found.jobs[0].overview == served.control.all[A]
 
 
-def test_who_looks_at_the_cluster_is_answered(served):
+def test_who_looks_at_the_cluster_is_answered(served: Served) -> None:
     assert served.ask(ReadCluster()) == ClusterRead(77, "team", 4, 1, {"cluster.name": "team"}, ())
     assert [one.overview.name for one in served.ask(ReadJobs()).jobs] == ["alpha", "beta"]
     assert served.ask(ReadVertex(A, 1)) == VertexRead(A, 1, JobState.RUNNING, ())
@@ -194,14 +194,14 @@ def test_who_looks_at_the_cluster_is_answered(served):
     assert served.control.asked == []
 
 
-def test_a_savepoint_is_answered_with_its_path(served):
+def test_a_savepoint_is_answered_with_its_path(served: Served) -> None:
     assert served.ask(TriggerSavepoint(A, "/savepoints")) == SavepointCompleted(
         A, "/savepoints/savepoint-1", JobState.RUNNING
     )
     assert served.control.asked == [(A, "/savepoints", False, False)]
 
 
-def test_what_a_request_waits_for_is_told_while_it_waits(served):
+def test_what_a_request_waits_for_is_told_while_it_waits(served: Served) -> None:
     served.control.result = None
     connection = connect(served.socket.path)
     connection.send(TriggerSavepoint(A))
@@ -211,20 +211,20 @@ def test_what_a_request_waits_for_is_told_while_it_waits(served):
     connection.close()
 
 
-def test_a_jobmanager_that_does_not_know_the_question_has_no_reasons(served):
+def test_a_jobmanager_that_does_not_know_the_question_has_no_reasons(served: Served) -> None:
     """An older release closes the connection at a message that it does not know."""
     served.socket._asked = lambda client, _received: served.socket._drop(client)
     assert served.do(wait_reasons, served.socket.path, A, SYSTEM_CLOCK) == ()
 
 
-def test_what_the_jobmanager_cannot_do_is_told_with_its_reason(served):
+def test_what_the_jobmanager_cannot_do_is_told_with_its_reason(served: Served) -> None:
     served.control.result = NO_DISK
     for message in (TriggerSavepoint(A), StopJob(A), TakeCheckpoint(A)):
         with pytest.raises(RequestFailedError, match="No space left on device: /full"):
             served.ask(message)
 
 
-def test_stop_is_answered_when_the_job_is_over_with_its_savepoint(served):
+def test_stop_is_answered_when_the_job_is_over_with_its_savepoint(served: Served) -> None:
     served.control.ends = (JobState.FINISHED, None)
     assert served.ask(StopJob(B, "/s", drains=True)) == SavepointCompleted(
         B, "/savepoints/savepoint-1", JobState.FINISHED
@@ -246,12 +246,12 @@ def test_stop_of_a_job_that_fails_says_what_became_of_both(served, result, messa
         served.ask(StopJob(B))
 
 
-def test_cancel_is_answered_when_the_job_is_over(served):
+def test_cancel_is_answered_when_the_job_is_over(served: Served) -> None:
     served.control.ends = (JobState.CANCELED, None)
     assert served.ask(CancelRunningJob(A)) == JobCancelled(A, JobState.CANCELED)
 
 
-def test_a_checkpoint_is_answered_with_its_number(served):
+def test_a_checkpoint_is_answered_with_its_number(served: Served) -> None:
     served.control.result = CheckpointTaken(A, 9, "/c/chk-9")
     assert served.ask(TakeCheckpoint(A)) == CheckpointTaken(A, 9, "/c/chk-9")
 
@@ -272,7 +272,7 @@ def test_requests_that_cannot_be_served_are_refused_without_asking(served, job_i
     assert served.control.asked == []
 
 
-def test_a_request_goes_on_when_its_client_has_left_and_others_are_served(served):
+def test_a_request_goes_on_when_its_client_has_left_and_others_are_served(served: Served) -> None:
     served.control.result = None
 
     def ask_and_leave() -> None:
@@ -287,7 +287,7 @@ def test_a_request_goes_on_when_its_client_has_left_and_others_are_served(served
     assert len(served.survey().jobs) == 2
 
 
-def test_one_who_talks_nonsense_is_shown_out(served):
+def test_one_who_talks_nonsense_is_shown_out(served: Served) -> None:
     """[B6] [R4]"""
 
     def say(data: bytes) -> bytes:
@@ -302,7 +302,7 @@ def test_one_who_talks_nonsense_is_shown_out(served):
     assert len(served.survey().jobs) == 2
 
 
-def test_a_bug_behind_a_request_fails_that_request_alone(served):
+def test_a_bug_behind_a_request_fails_that_request_alone(served: Served) -> None:
     served.control.result = None
     served.control.savepoint = served.control.checkpoint = served.control.jobs_that_fail
     for message in (TriggerSavepoint(A), TakeCheckpoint(A)):
@@ -311,7 +311,7 @@ def test_a_bug_behind_a_request_fails_that_request_alone(served):
     assert len(served.survey().jobs) == 2
 
 
-def test_json_nested_too_deeply_is_nonsense(served):
+def test_json_nested_too_deeply_is_nonsense(served: Served) -> None:
     """[B6]"""
 
     def say() -> bytes:
@@ -325,7 +325,7 @@ def test_json_nested_too_deeply_is_nonsense(served):
     assert len(served.survey().jobs) == 2
 
 
-def test_idle_connections_make_room_for_others_the_oldest_first(served):
+def test_idle_connections_make_room_for_others_the_oldest_first(served: Served) -> None:
     """[B12] Nobody is locked out by those who say nothing."""
     idle = [socket.socket(socket.AF_UNIX) for _ in range(70)]
 
@@ -340,7 +340,7 @@ def test_idle_connections_make_room_for_others_the_oldest_first(served):
         sock.close()
 
 
-def test_one_who_waits_for_an_answer_keeps_its_place(served):
+def test_one_who_waits_for_an_answer_keeps_its_place(served: Served) -> None:
     served.control.result = None
     waiting = served.do(connect, served.socket.path)
     served.do(waiting.send, StopJob(A))
@@ -354,7 +354,7 @@ def test_one_who_waits_for_an_answer_keeps_its_place(served):
         sock.close()
 
 
-def test_connections_beyond_the_limit_are_closed_where_all_wait(served):
+def test_connections_beyond_the_limit_are_closed_where_all_wait(served: Served) -> None:
     """[B12]"""
     served.control.result = None
     waiting = [served.do(connect, served.socket.path) for _ in range(64)]
@@ -370,14 +370,14 @@ def test_connections_beyond_the_limit_are_closed_where_all_wait(served):
         connection.close()
 
 
-def test_an_idle_connection_is_closed_after_a_while(served, monkeypatch):
+def test_an_idle_connection_is_closed_after_a_while(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shmflink.jobmanager.control_socket._IDLE_S", 0.01)
     silent = served.do(connect, served.socket.path)
     assert served.do(silent.receive) is None
     silent.close()
 
 
-def test_the_socket_goes_with_the_jobmanager(served):
+def test_the_socket_goes_with_the_jobmanager(served: Served) -> None:
     served.socket.close()
     served.socket.remove()
     assert os.listdir(served.folders[0]) == []
@@ -390,19 +390,19 @@ def found(*jobs: JobOverview) -> list[RunningJob]:
     return [RunningJob(job, "/s", 1) for job in jobs]
 
 
-def test_a_job_is_found_by_its_id_a_beginning_of_it_or_its_name():
+def test_a_job_is_found_by_its_id_a_beginning_of_it_or_its_name() -> None:
     jobs = found(overview(A, "alpha"), overview(B, "beta"))
     for text in ("a" * 32, "A" * 32, "aaaa", "AAAAA", "alpha"):
         assert find_job(text, jobs).overview.job_id == A
 
 
-def test_a_running_job_goes_before_one_of_its_name_that_is_over():
+def test_a_running_job_goes_before_one_of_its_name_that_is_over() -> None:
     jobs = found(overview(A, "job", JobState.FAILED), overview(B, "job"))
     assert find_job("job", jobs).overview.job_id == B
     assert find_job("aaaa", jobs).overview.job_id == A
 
 
-def test_an_ambiguous_or_unknown_job_is_told_with_what_there_is():
+def test_an_ambiguous_or_unknown_job_is_told_with_what_there_is() -> None:
     jobs = found(overview(A, "counts"), overview(JobId("aaaab" + "c" * 27), "counts"))
     with pytest.raises(UsageError, match=rf"2 jobs match 'aaaa'; give the id of one:\n  {A}  RUNNING  counts"):
         find_job("aaaa", jobs)
@@ -415,20 +415,20 @@ def test_an_ambiguous_or_unknown_job_is_told_with_what_there_is():
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t\n"])
-def test_an_empty_text_means_no_job_also_where_there_is_but_one(text):
+def test_an_empty_text_means_no_job_also_where_there_is_but_one(text: str) -> None:
     """What a script gives whose variable is not set."""
     with pytest.raises(UsageError, match=rf"the job argument is empty: give its id or its name\.\nRunning:\n  {A}"):
         find_job(text, found(overview(A, "alpha")))
 
 
 @pytest.mark.parametrize("text", ["a", "aa", "AAA"])
-def test_fewer_than_four_digits_are_no_beginning_of_an_id(text):
+def test_fewer_than_four_digits_are_no_beginning_of_an_id(text: str) -> None:
     with pytest.raises(UsageError, match=rf"'{text}' is too short: .* needs at least 4 digits:\n  {A}"):
         find_job(text, found(overview(A, "alpha")))
     assert find_job(text, found(overview(A, "alpha"), overview(B, text))).overview.job_id == B, "but may be a name"
 
 
-def test_a_session_cluster_is_described_grows_and_stops(served):
+def test_a_session_cluster_is_described_grows_and_stops(served: Served) -> None:
     description = ClusterDescription(77, "team", 4, 1, True)
     assert served.ask(DescribeCluster()) == description
     assert served.ask(AddSlots(4)) == replace(description, slots=8)
@@ -437,7 +437,7 @@ def test_a_session_cluster_is_described_grows_and_stops(served):
     assert served.ask(StopCluster()) == replace(description, slots=8)
 
 
-def test_what_programs_say_reaches_the_cluster_and_so_does_their_end(served):
+def test_what_programs_say_reaches_the_cluster_and_so_does_their_end(served: Served) -> None:
     program = connect(served.socket.path)
     program.send(CancelJob(A))
     program.send(CancelJob(B, force=True))
@@ -449,7 +449,7 @@ def test_what_programs_say_reaches_the_cluster_and_so_does_their_end(served):
     assert served.cluster.gone_for == [ClientId(1)]
 
 
-def test_the_cluster_of_a_program_takes_no_jobs_of_others(served):
+def test_the_cluster_of_a_program_takes_no_jobs_of_others(served: Served) -> None:
     served.cluster.is_open = False
     with pytest.raises(RequestFailedError, match="the cluster belongs to another program and accepts no jobs"):
         served.ask(CancelJob(A))

@@ -63,7 +63,7 @@ def run(dispatcher: Dispatcher, client: ClientId, submission: SubmitJob) -> list
     return dispatcher.admitted(submission.graph.job_id, Admission(submission), "")
 
 
-def test_a_job_from_its_submission_to_its_end():
+def test_a_job_from_its_submission_to_its_end() -> None:
     dispatcher = cluster()
     submission = job(A, progress=True)
     assert run(dispatcher, ANN, submission) == [
@@ -82,13 +82,13 @@ def test_a_job_from_its_submission_to_its_end():
     assert dispatcher.cancel(ANN, A, force=False) == [], "it is over"
 
 
-def test_a_job_that_cannot_run_is_its_clients_news():
+def test_a_job_that_cannot_run_is_its_clients_news() -> None:
     dispatcher = cluster()
     dispatcher.submit(ANN, job(A))
     assert dispatcher.refused(A, FAILURE) == [Tell(ANN, JobEnded(A, JobState.FAILED, 0, FAILURE, ()))]
 
 
-def test_clients_attach_to_jobs_of_others_and_hear_of_their_end():
+def test_clients_attach_to_jobs_of_others_and_hear_of_their_end() -> None:
     dispatcher = cluster(Lifetime.SERVICE)
     run(dispatcher, ANN, job(A))
     dispatcher.connected(BOB)
@@ -104,7 +104,7 @@ def test_clients_attach_to_jobs_of_others_and_hear_of_their_end():
     assert dispatcher.attach(ANN, B, progress=False) == [Tell(ANN, unknown)]
 
 
-def test_what_clients_want_before_the_directory_is_open_waits_for_it():
+def test_what_clients_want_before_the_directory_is_open_waits_for_it() -> None:
     dispatcher = Dispatcher()
     dispatcher.connected(ANN)
     dispatcher.started(ANN, Lifetime.CLIENT)
@@ -123,7 +123,7 @@ def test_what_clients_want_before_the_directory_is_open_waits_for_it():
     assert dispatcher.admitted(A, Admission(job(A)), "")[-1] == Cancel(A, force=False), "it was canceled meanwhile"
 
 
-def test_a_job_that_the_directory_knows_runs_once_under_its_former_id():
+def test_a_job_that_the_directory_knows_runs_once_under_its_former_id() -> None:
     dispatcher = cluster(keeps_jobs=True)
     run(dispatcher, ANN, job(A))
     dispatcher.submit(ANN, job(B))
@@ -133,7 +133,7 @@ def test_a_job_that_the_directory_knows_runs_once_under_its_former_id():
     ]
 
 
-def test_a_job_that_is_over_is_not_run_again():
+def test_a_job_that_is_over_is_not_run_again() -> None:
     dispatcher = cluster(keeps_jobs=True)
     dispatcher.submit(ANN, job(B))
     assert dispatcher.admitted(B, Admission(job(A), ended=end(A), ended_under=77), "") == [
@@ -145,7 +145,7 @@ def test_a_job_that_is_over_is_not_run_again():
 
 
 @pytest.mark.parametrize("keeps_jobs", [False, True])
-def test_an_embedded_cluster_ends_with_the_client_that_started_it(keeps_jobs: bool):
+def test_an_embedded_cluster_ends_with_the_client_that_started_it(keeps_jobs: bool) -> None:
     dispatcher = cluster(keeps_jobs=keeps_jobs)
     run(dispatcher, ANN, job(A))
     dispatcher.connected(BOB)
@@ -158,7 +158,7 @@ def test_an_embedded_cluster_ends_with_the_client_that_started_it(keeps_jobs: bo
     assert dispatcher.shut_down(suspends=False) == [], "once"
 
 
-def test_an_embedded_cluster_that_its_client_left_ends_with_the_last_detached_job():
+def test_an_embedded_cluster_that_its_client_left_ends_with_the_last_detached_job() -> None:
     dispatcher = cluster()
     run(dispatcher, ANN, job(A, detached=True))
     run(dispatcher, ANN, job(B))
@@ -167,7 +167,7 @@ def test_an_embedded_cluster_that_its_client_left_ends_with_the_last_detached_jo
     assert dispatcher.ended(end(A)) == [Stop()]
 
 
-def test_a_session_cluster_and_its_jobs_outlive_all_clients():
+def test_a_session_cluster_and_its_jobs_outlive_all_clients() -> None:
     dispatcher = cluster(Lifetime.SERVICE)
     assert run(dispatcher, ANN, job(A))[0] == Tell(ANN, JobAdmitted(A, A)), "so that a program may leave"
     assert dispatcher.disconnected(ANN) == []
@@ -178,7 +178,7 @@ def test_a_session_cluster_and_its_jobs_outlive_all_clients():
     assert dispatcher.shut_down(suspends=False) == [Stop()]
 
 
-def test_a_job_that_is_bound_to_its_client_is_canceled_when_that_one_dies():
+def test_a_job_that_is_bound_to_its_client_is_canceled_when_that_one_dies() -> None:
     bound = {"execution.shutdown-on-attached-exit": "true"}
     dispatcher = cluster(Lifetime.SERVICE)
     dispatcher.connected(BOB)
@@ -191,7 +191,7 @@ def test_a_job_that_is_bound_to_its_client_is_canceled_when_that_one_dies():
     assert Cancel(late.graph.job_id, force=False) in dispatcher.admitted(late.graph.job_id, Admission(late), "")
 
 
-def test_a_cluster_that_ends_while_a_job_is_admitted_waits_for_that_and_does_not_run_it():
+def test_a_cluster_that_ends_while_a_job_is_admitted_waits_for_that_and_does_not_run_it() -> None:
     dispatcher = cluster()
     dispatcher.submit(ANN, job(A))
     assert dispatcher.shut_down(suspends=False) == []
@@ -204,7 +204,7 @@ def test_a_cluster_that_ends_while_a_job_is_admitted_waits_for_that_and_does_not
     ]
 
 
-def test_a_job_that_is_admitted_while_the_cluster_suspends_is_kept():
+def test_a_job_that_is_admitted_while_the_cluster_suspends_is_kept() -> None:
     dispatcher = cluster(keeps_jobs=True)
     dispatcher.submit(ANN, job(A))
     assert dispatcher.shut_down(suspends=True) == []
@@ -212,7 +212,7 @@ def test_a_job_that_is_admitted_while_the_cluster_suspends_is_kept():
     assert dispatcher.admitted(A, Admission(job(A)), "")[-2:] == [Tell(ANN, told), Stop()]
 
 
-def test_a_cluster_that_cannot_continue_tells_every_client():
+def test_a_cluster_that_cannot_continue_tells_every_client() -> None:
     dispatcher = cluster()
     run(dispatcher, ANN, job(A))
     dispatcher.connected(BOB)
@@ -224,7 +224,7 @@ def test_a_cluster_that_cannot_continue_tells_every_client():
     ]
 
 
-def test_only_the_latest_ends_are_remembered():
+def test_only_the_latest_ends_are_remembered() -> None:
     dispatcher = cluster()
     for number in range(60):
         one = JobId(f"{number:032x}")

@@ -9,7 +9,7 @@ from shmflink.errors import ResourceError
 from shmflink.jobmanager.ha_calls import HaCalls
 
 
-def test_calls_come_one_after_the_other_and_so_do_their_results():
+def test_calls_come_one_after_the_other_and_so_do_their_results() -> None:
     async def run() -> list[int]:
         calls = HaCalls(asyncio.get_running_loop(), lambda error: heard.append(-1))
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -28,7 +28,7 @@ def test_calls_come_one_after_the_other_and_so_do_their_results():
     assert asyncio.run(run()) == [0, 1, 2, 3]
 
 
-def test_without_a_directory_nothing_waits():
+def test_without_a_directory_nothing_waits() -> None:
     async def run() -> None:
         calls = HaCalls(asyncio.get_running_loop(), lambda error: None)
         calls.call(lambda: 7, heard.append, blocks=False)
@@ -39,7 +39,7 @@ def test_without_a_directory_nothing_waits():
     assert heard == [7]
 
 
-def test_a_directory_that_is_lost_is_told():
+def test_a_directory_that_is_lost_is_told() -> None:
     async def run() -> ResourceError:
         lost: asyncio.Future[ResourceError] = asyncio.get_running_loop().create_future()
         calls = HaCalls(asyncio.get_running_loop(), lost.set_result)

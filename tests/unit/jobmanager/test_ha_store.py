@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def opened(tmp_path: Path, file_ops: FileOps | None = None) -> HaStore:
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> Iterator[HaStore]:
     store = opened(tmp_path)
     yield store
     store.close()
@@ -49,7 +49,7 @@ def again(store: HaStore, tmp_path: Path) -> HaStore:
     return opened(tmp_path)
 
 
-def test_jobs_checkpoints_and_results_are_found_again(store, tmp_path):
+def test_jobs_checkpoints_and_results_are_found_again(store: HaStore, tmp_path: Path) -> None:
     store.put_job(job(A))
     store.put_job(job(B, "other"))
     store.set_checkpoints(A, [FIRST])
@@ -69,7 +69,7 @@ def test_jobs_checkpoints_and_results_are_found_again(store, tmp_path):
     store.close()
 
 
-def test_a_job_that_is_submitted_again_replaces_the_one_before_and_keeps_its_checkpoints(store):
+def test_a_job_that_is_submitted_again_replaces_the_one_before_and_keeps_its_checkpoints(store: HaStore) -> None:
     store.put_job(job(A, "old"))
     store.set_checkpoints(A, [FIRST])
     store.put_job(job(A, "new"))
@@ -80,7 +80,7 @@ def test_a_job_that_is_submitted_again_replaces_the_one_before_and_keeps_its_che
     assert store.result(A) is None
 
 
-def test_places_are_found_again_and_go_with_their_jobs_results(store, tmp_path):
+def test_places_are_found_again_and_go_with_their_jobs_results(store: HaStore, tmp_path: Path) -> None:
     first, second = Place(0, A, "counts", "/jobs/counts.py"), Place(10, B, "clicks", None)
     store.put_place(second)
     store.put_place(first)
@@ -92,7 +92,7 @@ def test_places_are_found_again_and_go_with_their_jobs_results(store, tmp_path):
     store.close()
 
 
-def test_a_folder_keeps_its_identity_and_a_copy_gets_another(store, tmp_path):
+def test_a_folder_keeps_its_identity_and_a_copy_gets_another(store: HaStore, tmp_path: Path) -> None:
     identity = store.identity
     assert len(identity) == 16
     store = again(store, tmp_path)
@@ -142,7 +142,7 @@ def refusal(store: HaStore, tmp_path: Path) -> str:
     return ""
 
 
-def test_epochs_rise_over_all_openings(store, tmp_path):
+def test_epochs_rise_over_all_openings(store: HaStore, tmp_path: Path) -> None:
     """[P8] [P14] [B17]"""
     epochs = [store.next_epoch() for _ in range(2500)]
     for _ in range(3):
@@ -152,7 +152,7 @@ def test_epochs_rise_over_all_openings(store, tmp_path):
     store.close()
 
 
-def test_a_second_jobmanager_is_refused_and_told_of_the_first(store, tmp_path):
+def test_a_second_jobmanager_is_refused_and_told_of_the_first(store: HaStore, tmp_path: Path) -> None:
     """[P8]"""
     with pytest.raises(
         DirectoryInUseError, match=r"in use by the JobManager with pid 4711 on there, running since 2026-11-"
@@ -162,7 +162,7 @@ def test_a_second_jobmanager_is_refused_and_told_of_the_first(store, tmp_path):
     opened(tmp_path).close()
 
 
-def test_the_lock_goes_with_the_process_and_not_with_a_file(tmp_path):
+def test_the_lock_goes_with_the_process_and_not_with_a_file(tmp_path: Path) -> None:
     """[M5] [P8] Killed: free at once. Whoever removes every file in the folder has not removed the lock."""
     script = (
         "import sys; from shmflink.jobmanager.ha_store import *; from shmflink.jobmanager.ha_folder import *; "
@@ -182,7 +182,7 @@ def test_the_lock_goes_with_the_process_and_not_with_a_file(tmp_path):
     opened(tmp_path).close()
 
 
-def test_one_whose_folder_was_taken_away_cannot_write_any_more(store, tmp_path):
+def test_one_whose_folder_was_taken_away_cannot_write_any_more(store: HaStore, tmp_path: Path) -> None:
     """[P8] The lock is on the folder: a new one in its place is another lock."""
     os.rename(f"{tmp_path}/ha/words", f"{tmp_path}/ha/away")
     with pytest.raises(ResourceError, match="was moved or removed while it was in use"):
@@ -194,7 +194,7 @@ def test_one_whose_folder_was_taken_away_cannot_write_any_more(store, tmp_path):
     other.close()
 
 
-def test_one_whose_epochs_were_overtaken_gets_no_more(store, tmp_path):
+def test_one_whose_epochs_were_overtaken_gets_no_more(store: HaStore, tmp_path: Path) -> None:
     """[P8] A copy of a lock, a file system that does not lock: the epochs tell."""
     other = HaStore(HaFolder(store.folder, os.dup(store._folder._lock_fd), FileOps()))
     other._folder._settle((), OWNER)
@@ -204,7 +204,7 @@ def test_one_whose_epochs_were_overtaken_gets_no_more(store, tmp_path):
     other.close()
 
 
-def test_one_that_was_overtaken_changes_nothing(store):
+def test_one_that_was_overtaken_changes_nothing(store: HaStore) -> None:
     """[P8] Its pointers would lead its successor to older checkpoints; its end of a job would end the successor's."""
     store.put_job(job(A))
     store.set_checkpoints(A, [FIRST])
@@ -246,7 +246,7 @@ def test_damage_is_found_and_named_wherever_it_is(store, name):
             FILES[name](store)
 
 
-def test_a_damaged_job_does_not_hide_the_others(store):
+def test_a_damaged_job_does_not_hide_the_others(store: HaStore) -> None:
     store.put_job(job(A))
     store.put_job(job(B))
     with open(f"{store.folder}/jobs/{A}", "ab") as file:
@@ -257,7 +257,7 @@ def test_a_damaged_job_does_not_hide_the_others(store):
     assert f"jobs/{A} is damaged" in wrong[0]
 
 
-def test_a_damaged_epoch_stops_everything(store, tmp_path):
+def test_a_damaged_epoch_stops_everything(store: HaStore, tmp_path: Path) -> None:
     """[C6] Beginning anew at zero would let a process of an older attempt pass for a new one."""
     store.close()
     with open(f"{store.folder}/epoch", "wb"):
@@ -266,7 +266,7 @@ def test_a_damaged_epoch_stops_everything(store, tmp_path):
         opened(tmp_path)
 
 
-def test_a_newer_format_is_refused_naming_both_versions(store):
+def test_a_newer_format_is_refused_naming_both_versions(store: HaStore) -> None:
     """[C19]"""
     with open(f"{store.folder}/checkpoints/{A}", "wb") as file:
         file.write(b"shmflink checkpoint version 2 length 0 crc32 00000000\n")
@@ -274,7 +274,7 @@ def test_a_newer_format_is_refused_naming_both_versions(store):
         store.checkpoints(A)
 
 
-def test_a_folder_that_others_may_write_to_is_refused(tmp_path):
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     """[M7] What lies in it is unpickled."""
     os.makedirs(f"{tmp_path}/ha/words")
     os.chmod(f"{tmp_path}/ha/words", 0o777)
@@ -286,7 +286,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path):
     ("cluster_id", "name"),
     [("/default", "default"), ("", "default"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("a.b-c", "a.b-c")],
 )
-def test_no_cluster_id_leads_out_of_the_directory(cluster_id, name):
+def test_no_cluster_id_leads_out_of_the_directory(cluster_id: str, name: str) -> None:
     """[R2]"""
     assert cluster_folder("file:///ha", cluster_id) == f"/ha/{name}"
 

@@ -38,7 +38,7 @@ def test_an_exception_is_handed_to_the_job_and_nobody_else(call):
     assert (str(error), others) == ("a bug", [])
 
 
-def test_results_of_threads_come_back_to_the_loop():
+def test_results_of_threads_come_back_to_the_loop() -> None:
     async def run() -> int:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[int] = loop.create_future()

@@ -40,12 +40,12 @@ def test_the_processs_own_cgroup_is_read(tmp_path, cgroup, mounts, file):
     assert oom_kills(*files) == 3
 
 
-def test_both_versions_at_once_are_told_apart_by_who_counts(tmp_path):
+def test_both_versions_at_once_are_told_apart_by_who_counts(tmp_path: Path) -> None:
     mounts = V1.format(root=tmp_path / "fs", below="/") + V2.format(root=tmp_path / "fs" / "unified")
     files = layout(tmp_path, "4:memory:/a\n0::/a\n", mounts, "fs/memory/a/memory.oom_control", "oom_kill 2\n")
     assert [Path(file).name for file in oom_kill_files(*files)] == ["memory.oom_control", "memory.events"]
     assert oom_kills(*files) == 2
 
 
-def test_without_a_cgroup_the_host_counts():
+def test_without_a_cgroup_the_host_counts() -> None:
     assert oom_kills("/nowhere", "/nowhere") >= 0

@@ -29,7 +29,7 @@ ENDED = JobEnded(JOB, JobState.FINISHED, 12, None, ())
 
 
 @pytest.fixture
-def configuration(tmp_path):
+def configuration(tmp_path: Path) -> dict[str, str]:
     return {"high-availability.type": "filesystem", "high-availability.storageDir": f"file://{tmp_path}/ha"}
 
 
@@ -42,7 +42,7 @@ def run(name: str, main_file: str, number: int = 0) -> SubmitJob:
     return SubmitJob(JobGraph(JobId.random(), name, False, (), (), main_file=main_file), {}, True, number)
 
 
-def test_without_a_directory_nothing_is_kept_and_epochs_differ():
+def test_without_a_directory_nothing_is_kept_and_epochs_differ() -> None:
     recovery = Recovery.open({}, {}, OWNER)
     assert not recovery.is_on
     assert recovery.admit(SUBMISSION) == Admission(SUBMISSION)
@@ -55,7 +55,7 @@ def test_without_a_directory_nothing_is_kept_and_epochs_differ():
     recovery.close(is_finished=True)
 
 
-def test_a_job_goes_on_from_its_checkpoints_under_its_id_until_it_has_ended(configuration):
+def test_a_job_goes_on_from_its_checkpoints_under_its_id_until_it_has_ended(configuration: dict[str, str]) -> None:
     recovery = opened(configuration)
     assert recovery.admit(SUBMISSION) == Admission(SUBMISSION, [])
     recovery.checkpoints_changed(JOB, ["/c/chk-2", "/c/chk-1"])
@@ -79,7 +79,7 @@ def test_a_job_goes_on_from_its_checkpoints_under_its_id_until_it_has_ended(conf
     recovery.close(is_finished=True)
 
 
-def test_the_arguments_with_which_a_program_submitted_its_job_last_are_known(configuration):
+def test_the_arguments_with_which_a_program_submitted_its_job_last_are_known(configuration: dict[str, str]) -> None:
     recovery = opened(configuration)
     assert recovery.admit(replace(SUBMISSION, arguments=("--day", "1"))).arguments_before is None
     for arguments, before in [(("--day", "2"), ("--day", "1")), ((), ("--day", "2")), (None, ()), (("x",), None)]:
@@ -89,7 +89,7 @@ def test_the_arguments_with_which_a_program_submitted_its_job_last_are_known(con
     recovery.close(is_finished=True)
 
 
-def test_the_failure_of_a_job_that_is_over_is_told_again(configuration):
+def test_the_failure_of_a_job_that_is_over_is_told_again(configuration: dict[str, str]) -> None:
     recovery = opened(configuration)
     recovery.admit(SUBMISSION)
     recovery.ended(replace(ENDED, state=JobState.FAILED, failure=Failure("ValueError", "bad row")))
@@ -100,7 +100,9 @@ def test_the_failure_of_a_job_that_is_over_is_told_again(configuration):
 
 
 @pytest.mark.parametrize("has_checkpoints", [True, False])
-def test_another_program_does_not_take_the_place_of_one_that_has_not_ended(configuration, has_checkpoints):
+def test_another_program_does_not_take_the_place_of_one_that_has_not_ended(
+    configuration: dict[str, str], has_checkpoints: bool
+) -> None:
     """[C20] Its positions, its state and the end of its first job are its own."""
     recovery = opened(configuration)
     recovery.admit(SUBMISSION)
@@ -115,7 +117,7 @@ def test_another_program_does_not_take_the_place_of_one_that_has_not_ended(confi
     recovery.close(is_finished=True)
 
 
-def test_another_program_is_not_told_of_the_end_of_a_job_that_is_not_its_own(configuration):
+def test_another_program_is_not_told_of_the_end_of_a_job_that_is_not_its_own(configuration: dict[str, str]) -> None:
     recovery = opened(configuration)
     recovery.admit(SUBMISSION)
     recovery.ended(ENDED)
@@ -129,7 +131,7 @@ def test_another_program_is_not_told_of_the_end_of_a_job_that_is_not_its_own(con
     recovery.close(is_finished=True)
 
 
-def test_a_job_that_cannot_begin_is_forgotten_unless_it_has_checkpoints(configuration):
+def test_a_job_that_cannot_begin_is_forgotten_unless_it_has_checkpoints(configuration: dict[str, str]) -> None:
     recovery = opened(configuration)
     recovery.admit(SUBMISSION)
     recovery.refused(JOB)
@@ -163,7 +165,9 @@ def older_folder(configuration, *, is_readable: bool) -> JobId:
 
 
 @pytest.mark.parametrize("is_readable", [True, False])
-def test_a_job_that_an_older_release_kept_resumes_under_an_id_of_its_own(configuration, caplog, is_readable):
+def test_a_job_that_an_older_release_kept_resumes_under_an_id_of_its_own(
+    configuration: dict[str, str], caplog: pytest.LogCaptureFixture, is_readable: bool
+) -> None:
     older = older_folder(configuration, is_readable=is_readable)
     recovery = opened(configuration)
     again = run("counts", "/jobs/counts.py")
@@ -177,7 +181,7 @@ def test_a_job_that_an_older_release_kept_resumes_under_an_id_of_its_own(configu
     recovery.close(is_finished=True)
 
 
-def test_an_older_releases_job_is_refused_to_another_program(configuration):
+def test_an_older_releases_job_is_refused_to_another_program(configuration: dict[str, str]) -> None:
     older_folder(configuration, is_readable=True)
     recovery = opened(configuration)
     with pytest.raises(UsageError, match=r"holds job 'counts' \(/jobs/counts.py\)"):
@@ -186,7 +190,7 @@ def test_an_older_releases_job_is_refused_to_another_program(configuration):
     recovery.close(is_finished=True)
 
 
-def test_two_clusters_share_a_directory_by_their_ids(configuration):
+def test_two_clusters_share_a_directory_by_their_ids(configuration: dict[str, str]) -> None:
     """[P8]"""
     first = opened(configuration)
     with pytest.raises(DirectoryInUseError):
@@ -196,7 +200,7 @@ def test_two_clusters_share_a_directory_by_their_ids(configuration):
     second.close(is_finished=True)
 
 
-def test_the_default_directory_is_in_the_users_state_folder(tmp_path):
+def test_the_default_directory_is_in_the_users_state_folder(tmp_path: Path) -> None:
     recovery = Recovery.open({"high-availability.type": "FILESYSTEM"}, {"XDG_STATE_HOME": str(tmp_path)}, OWNER)
     recovery.close(is_finished=True)
     assert os.listdir(tmp_path / "shmflink" / "ha") == ["default"]
@@ -204,7 +208,7 @@ def test_the_default_directory_is_in_the_users_state_folder(tmp_path):
         opened({"high-availability.type": "FILESYSTEM", "high-availability.storageDir": "ha"})
 
 
-def test_who_waited_for_the_directory_gets_the_results_of_the_same_command(configuration):
+def test_who_waited_for_the_directory_gets_the_results_of_the_same_command(configuration: dict[str, str]) -> None:
     """Flink's job result store. Another start, other arguments or the program's next job are new runs."""
     first = Recovery.open(configuration, {}, Owner(11, "here", "before"))
     with pytest.raises(DirectoryInUseError) as waits:
@@ -227,7 +231,7 @@ def test_who_waited_for_the_directory_gets_the_results_of_the_same_command(confi
 
 
 @pytest.mark.parametrize("is_finished", [True, False])
-def test_who_did_not_wait_for_it_runs_anew(configuration, is_finished):
+def test_who_did_not_wait_for_it_runs_anew(configuration: dict[str, str], is_finished: bool) -> None:
     first = Recovery.open(configuration, {}, Owner(11, "here", "before"))
     first.admit(SUBMISSION)
     first.ended(ENDED)
@@ -245,7 +249,9 @@ def checkpoints_of(tmp_path, owner: str) -> CheckpointStorage:
     return storage
 
 
-def test_checkpoints_that_a_killed_jobmanager_was_about_to_remove_go_with_the_next_one(configuration, tmp_path):
+def test_checkpoints_that_a_killed_jobmanager_was_about_to_remove_go_with_the_next_one(
+    configuration: dict[str, str], tmp_path: Path
+) -> None:
     recovery = opened(configuration)
     recovery.admit(SUBMISSION)
     storage = checkpoints_of(tmp_path, recovery.identity)
@@ -258,7 +264,9 @@ def test_checkpoints_that_a_killed_jobmanager_was_about_to_remove_go_with_the_ne
 
 
 @pytest.mark.parametrize("whose", ["kept", "another's", "in use"])
-def test_other_checkpoints_stay(configuration, tmp_path, caplog, whose):
+def test_other_checkpoints_stay(
+    configuration: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture, whose: str
+) -> None:
     recovery = opened(configuration)
     recovery.admit(SUBMISSION)
     owner = "of another HA directory" if whose == "another's" else recovery.identity

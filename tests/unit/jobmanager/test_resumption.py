@@ -33,7 +33,7 @@ def checkpoint(tmp_path: Path) -> str:
     return location.directory
 
 
-def test_a_new_job_is_not_news():
+def test_a_new_job_is_not_news() -> None:
     assert resumption_text(Admission(SubmitJob(GRAPH, {}, True)), 0) == ""
 
 
@@ -41,21 +41,21 @@ def test_a_new_job_is_not_news():
     ("seconds", "age"),
     [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 days"), (-60, "0 s")],
 )
-def test_the_checkpoint_is_named_with_its_age(checkpoint, seconds, age):
+def test_the_checkpoint_is_named_with_its_age(checkpoint: str, seconds: int, age: str) -> None:
     now_ms = 1_000_000 + 1000 * seconds
     assert resumption_text(kept(checkpoint), now_ms) == f"resumes from checkpoint 7 ({checkpoint}), {age} old"
 
 
-def test_a_damaged_checkpoint_is_not_what_it_resumes_from(checkpoint):
+def test_a_damaged_checkpoint_is_not_what_it_resumes_from(checkpoint: str) -> None:
     assert "from checkpoint 7" in resumption_text(kept("/gone/chk-8", checkpoint), 0)
     assert resumption_text(kept("/gone/chk-8"), 0) == "resumes, but none of its checkpoints can be read"
 
 
-def test_a_job_without_a_checkpoint_starts_from_the_beginning():
+def test_a_job_without_a_checkpoint_starts_from_the_beginning() -> None:
     assert resumption_text(kept(), 0).endswith("without a complete checkpoint: it starts from the beginning")
 
 
-def test_other_arguments_of_the_program_are_shown(checkpoint):
+def test_other_arguments_of_the_program_are_shown(checkpoint: str) -> None:
     text = resumption_text(kept(checkpoint, before=("--input", "a b"), now=()), 0)
     assert ". The program's arguments were `--input 'a b'` and are now none: the job keeps its previous state" in text
     assert "high-availability.cluster-id" in text

@@ -15,7 +15,7 @@ def pool(*taskmanagers: str, per: int = 1) -> SlotPool[str]:
     return made
 
 
-def test_a_job_gets_the_slots_that_it_asks_for_and_keeps_them_until_it_is_over():
+def test_a_job_gets_the_slots_that_it_asks_for_and_keeps_them_until_it_is_over() -> None:
     slots = pool("tm0", "tm1", "tm2")
     slots.request(SlotRequest(A, 0, 2))
     assert slots.grants() == [Grant(SlotRequest(A, 0, 2), ("tm0", "tm1"))]
@@ -26,7 +26,7 @@ def test_a_job_gets_the_slots_that_it_asks_for_and_keeps_them_until_it_is_over()
     assert (slots.slots_of(A), slots.free) == (0, 3)
 
 
-def test_free_slots_are_reserved_for_the_first_request_so_that_large_jobs_do_not_starve():
+def test_free_slots_are_reserved_for_the_first_request_so_that_large_jobs_do_not_starve() -> None:
     slots = pool("tm0")
     slots.request(SlotRequest(A, 0, 2))
     slots.request(SlotRequest(B, 0, 1))
@@ -39,14 +39,14 @@ def test_free_slots_are_reserved_for_the_first_request_so_that_large_jobs_do_not
     assert slots.grants() == [Grant(SlotRequest(B, 0, 1), ("tm0",))]
 
 
-def test_jobs_that_restart_come_before_new_ones_in_their_own_order():
+def test_jobs_that_restart_come_before_new_ones_in_their_own_order() -> None:
     slots = pool()
     for request in (SlotRequest(A, 0, 1), SlotRequest(B, 2, 1), SlotRequest(C, 1, 1)):
         slots.request(request)
     assert [request.job_id for request in slots.waiting] == [B, C, A]
 
 
-def test_all_slots_of_a_taskmanager_go_to_one_job():
+def test_all_slots_of_a_taskmanager_go_to_one_job() -> None:
     slots = pool("tm0", "tm1", per=4)
     slots.request(SlotRequest(A, 0, 3))
     slots.request(SlotRequest(B, 0, 5))
@@ -56,7 +56,7 @@ def test_all_slots_of_a_taskmanager_go_to_one_job():
     assert slots.grants() == [Grant(SlotRequest(B, 0, 5), ("tm1", "tm2"))]
 
 
-def test_a_lost_taskmanager_is_the_loss_of_its_job_and_what_replaces_it_is_another_one():
+def test_a_lost_taskmanager_is_the_loss_of_its_job_and_what_replaces_it_is_another_one() -> None:
     slots = pool("tm0", "tm1")
     slots.request(SlotRequest(A, 0, 2))
     slots.grants()
@@ -70,7 +70,7 @@ def test_a_lost_taskmanager_is_the_loss_of_its_job_and_what_replaces_it_is_anoth
     assert slots.grants() == [Grant(SlotRequest(A, 1, 2), ("tm2", "tm3"))]
 
 
-def test_a_job_that_asks_again_keeps_its_place_and_one_that_is_over_loses_it():
+def test_a_job_that_asks_again_keeps_its_place_and_one_that_is_over_loses_it() -> None:
     slots = pool()
     slots.request(SlotRequest(A, 0, 1))
     slots.request(SlotRequest(B, 0, 1))

@@ -80,7 +80,7 @@ def test_the_state_of_another_kind_of_source_is_refused_by_name(other):
         SplitServer.of(graph_of(other), states)
 
 
-def test_states_are_not_pickled():
+def test_states_are_not_pickled() -> None:
     server = SplitServer.of(graph_of(NumberSequenceSource(0, 5000), 2000))
     assert is_plain(server.snapshot()[3])
     split = split_of(server)
@@ -89,17 +89,17 @@ def test_states_are_not_pickled():
     assert split is not None
 
 
-def test_what_an_older_release_pickled_is_read():
+def test_what_an_older_release_pickled_is_read() -> None:
     splits = PackedSplits((Split("0", (0, 2), 2),), (), (Split("1", (2, 4), 2),))
     again = SplitServer.of(graph_of(NumberSequenceSource(0, 7)), {3: pickle.dumps(splits)})
     assert left_of(again) == [(0, 2), (2, 4)]
 
 
-def test_a_source_that_the_checkpoint_does_not_know_begins_at_its_beginning():
+def test_a_source_that_the_checkpoint_does_not_know_begins_at_its_beginning() -> None:
     assert len(left_of(SplitServer.of(graph_of(NumberSequenceSource(0, 7)), {9: b"", 4: b""}))) == 4
 
 
-def test_splits_that_nobody_reads_come_first():
+def test_splits_that_nobody_reads_come_first() -> None:
     server = SplitServer.of(graph_of(NumberSequenceSource(0, 7)))
     first, second = split_of(server), split_of(server)
     assert first is not None
@@ -108,7 +108,7 @@ def test_splits_that_nobody_reads_come_first():
     assert left_of(server) == [(0, 2), (2, 4), (4, 6), (6, 8)]
 
 
-def test_a_reader_that_begins_again_gets_what_it_was_handed_out_since_its_checkpoint():
+def test_a_reader_that_begins_again_gets_what_it_was_handed_out_since_its_checkpoint() -> None:
     server = SplitServer({3: SplitQueue(Split(str(i), i, 1) for i in range(8))})
     server.remember_assignments()
     assert split_of(server) == Split("0", 0, 1)
@@ -123,7 +123,7 @@ def test_a_reader_that_begins_again_gets_what_it_was_handed_out_since_its_checkp
     assert left_of(server) == [1, 3, 5, 6, 7]
 
 
-def test_a_checkpoint_holds_what_waits_for_a_reader_that_begins_again():
+def test_a_checkpoint_holds_what_waits_for_a_reader_that_begins_again() -> None:
     graph = graph_of(NumberSequenceSource(0, 7))
     server = SplitServer.of(graph)
     server.remember_assignments()
@@ -134,7 +134,7 @@ def test_a_checkpoint_holds_what_waits_for_a_reader_that_begins_again():
     assert left_of(server) == [(0, 2), (2, 4), (4, 6), (6, 8)]
 
 
-def test_before_a_checkpoint_everything_is_given_back_where_it_was_remembered():
+def test_before_a_checkpoint_everything_is_given_back_where_it_was_remembered() -> None:
     server = SplitServer({3: SplitQueue(Split(str(i), i) for i in range(3))})
     server.remember_assignments()
     split_of(server), split_of(server)
@@ -142,7 +142,7 @@ def test_before_a_checkpoint_everything_is_given_back_where_it_was_remembered():
     assert left_of(server) == [0, 1, 2]
 
 
-def test_assignments_are_forgotten_when_a_checkpoint_that_holds_them_is_complete():
+def test_assignments_are_forgotten_when_a_checkpoint_that_holds_them_is_complete() -> None:
     tracked = SplitAssignments()
     tracked.add(READER, Split("before", None))
     assert tracked.take(READER, None) == []
@@ -155,7 +155,7 @@ def test_assignments_are_forgotten_when_a_checkpoint_that_holds_them_is_complete
     assert tracked.take(READER, 6) == []
 
 
-def test_where_an_older_checkpoint_may_be_restored_its_assignments_are_kept():
+def test_where_an_older_checkpoint_may_be_restored_its_assignments_are_kept() -> None:
     tracked = SplitAssignments()
     tracked.is_on = True
     for checkpoint_id in (5, 6):
@@ -167,12 +167,12 @@ def test_where_an_older_checkpoint_may_be_restored_its_assignments_are_kept():
     assert tracked.take(READER, 5) == [Split("6", None)]  # 6 cannot be read
 
 
-def test_what_is_no_source_is_refused():
+def test_what_is_no_source_is_refused() -> None:
     with pytest.raises(JobGraphError, match="'numbers' unpickles to a dict, not to a Source"):
         SplitServer.of(graph_of({}))
 
 
-def test_every_enumerator_takes_splits_back_and_says_its_state():
+def test_every_enumerator_takes_splits_back_and_says_its_state() -> None:
     """A source without them cannot be made: both are abstract."""
 
     assert {"add_splits_back", "snapshot"} <= SplitEnumerator.__abstractmethods__
@@ -198,7 +198,7 @@ class Exiting(SplitQueue):
 
 @pytest.mark.parametrize("name", ["sys.exit", "os._exit"])
 @pytest.mark.parametrize("where", ["next_split", "snapshot", "add_splits_back"])
-def test_an_enumerator_does_not_end_the_jobmanager(name, where):
+def test_an_enumerator_does_not_end_the_jobmanager(name: str, where: str) -> None:
     """[U11]"""
     module, _, function = name.partition(".")
     server = SplitServer({3: Exiting(lambda code: getattr(sys.modules[module], function)(code), where)})
