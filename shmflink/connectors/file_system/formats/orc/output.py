@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shmflink.connectors.file_system.writing.encoders import (
     BulkWriter,
@@ -95,7 +96,8 @@ class _OrcWriter:
 
     def write(self, columns: pa.RecordBatch) -> None:
         self._has_columns = True
-        self._writer.write(pa.Table.from_batches([conform(columns, self._schema)], self._schema))
+        batch = conform(columns, self._schema)
+        self._writer.write(pa.Table.from_arrays([_writable(column) for column in batch.columns], schema=self._schema))
 
     def flush(self) -> None:
         """The writer ends a stripe by itself."""
@@ -107,3 +109,42 @@ class _OrcWriter:
 
     def abandon(self) -> None:
         """Does nothing: an unclosed file is not valid anyway."""
+
+
+def _writable(column: pa.Array) -> pa.Array:
+    """The column as Arrow's ORC writer writes it right.
+
+    pyarrow 26.0.1 writes a slice of a row column with nulls from the first row of the whole on, and a value for each null
+    row within a row column that has no nulls itself, so that later rows read as their predecessors (NormalizeArray in
+    cpp/src/arrow/adapters/orc/util.cc). So such columns start at their first row here, and what a null row holds is null.
+    """
+    if not _has_rows(column.type):
+        return column
+    return _with_null_content(pa.concat_arrays([column.slice(0, 0), column]), None)
+
+
+def _has_rows(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind) or pa.types.is_union(kind):
+        return pa.types.is_struct(kind)
+    return any(_has_rows(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def _with_null_content(column: pa.Array, is_held: pa.BooleanArray | None) -> pa.Array:
+    """The column, which starts at its first row, null where `is_held` is false."""
+    kind = column.type
+    if pa.types.is_struct(kind):
+        is_valid = column.is_valid() if is_held is None else pc.and_(column.is_valid(), is_held)
+        children = [_with_null_content(column.field(place), is_valid) for place in range(kind.num_fields)]
+        return pa.StructArray.from_arrays(children, fields=list(kind), mask=pc.invert(is_valid))
+    if _has_rows(kind):
+        own = column.buffers()[: 1 if pa.types.is_fixed_size_list(kind) else 2]
+        column = pa.Array.from_buffers(kind, len(column), own, children=[_content(column)])
+    return column if is_held is None else pc.if_else(is_held, column, pa.scalar(None, kind))
+
+
+def _content(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if not pa.types.is_map(kind):
+        return _with_null_content(column.values, None)
+    pairs = [_with_null_content(column.keys, None), _with_null_content(column.items, None)]
+    return pa.StructArray.from_arrays(pairs, fields=[kind.key_field, kind.item_field])

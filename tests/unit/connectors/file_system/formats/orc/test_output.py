@@ -67,6 +67,39 @@ def test_row_types_and_arrow_schemas_do_as_well() -> None:
         assert written(factory, batch).to_pydict() == {"a": [1]}
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"r": {"n": 1}}, {"r": None}, {"r": {"n": 3}}, {"r": {"n": 4}}],
+        [{"r": [{"s": {"t": "a"}}, {"s": None}, {"s": {"t": "c"}}]}, {"r": None}, {"r": [{"s": {"t": "d"}}]}],
+        [{"r": {"n": 1}}, None, {"r": {"n": 3}}, None, {"r": {"n": 5}}],
+    ],
+)
+def test_rows_within_rows_keep_their_values(rows: list[Any]) -> None:
+    """pyarrow 26.0.1 alone writes 0, "" or the values of other rows after a null row, and a slice's rows from the start."""
+    whole = pa.array([{"r": None}, *rows])
+    pairs = pa.array([[("k", value)] for value in [None, *rows]], pa.map_(pa.string(), whole.type))
+    fixed = pa.FixedSizeListArray.from_arrays(whole, 1)
+    batch = pa.RecordBatch.from_arrays([whole, pairs, fixed], ["row", "map", "fixed"]).slice(1)
+    file = io.BytesIO()
+    writer = OrcBulkWriters.for_row_type(batch.schema).create(file, batch)
+    writer.write(batch)
+    writer.close()
+    read = orc.read_table(io.BytesIO(file.getvalue()))
+    assert read.to_pydict() == {"row": rows, "map": [[("k", row)] for row in rows], "fixed": [[row] for row in rows]}
+
+
+def test_a_field_that_holds_no_null_may_be_in_a_null_row() -> None:
+    kind = pa.struct([pa.field("n", pa.int64(), nullable=False)])
+    rows = [{"r": {"n": 1}}, {"r": None}, {"r": {"n": 3}}]
+    batch = pa.RecordBatch.from_arrays([pa.array(rows, pa.struct([("r", kind)]))], ["row"])
+    file = io.BytesIO()
+    writer = OrcBulkWriters.for_row_type(batch.schema).create(file, batch)
+    writer.write(batch)
+    writer.close()
+    assert orc.read_table(io.BytesIO(file.getvalue())).to_pydict() == {"row": rows}
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"ORC property 'orc.bloom': one of orc.compress, orc.stripe.size"):
         OrcBulkWriters.for_row_type(ROW_TYPE, {"orc.bloom": "1"})
