@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import lzma
 import zipfile
@@ -45,6 +46,8 @@ def decompressed(path: str, file: BinaryIO, compression: str) -> IO[bytes]:
     """
     if compression == "xz":
         return lzma.open(file)  # Arrow has no xz
+    if compression == "bz2":
+        return bz2.open(file)  # pyarrow 26.0.1 does not get past an empty stream that other streams follow
     if compression == "zip":
         return _only_member(path, file)
     stream: IO[bytes] = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression)

@@ -117,6 +117,13 @@ def test_compressed_files(driver: Driver, tmp_path: Path, suffix: str, compress:
     assert driver.rows(source(path), 4) == expected
 
 
+def test_bz2_streams_with_an_empty_one_among_them(driver: Driver, tmp_path: Path) -> None:
+    """As `cat a.bz2 empty.bz2 b.bz2` makes it; pyarrow 26.0.1 alone has an internal error."""
+    path = tmp_path / "in.txt.bz2"
+    path.write_bytes(bz2.compress(b"a\nb") + bz2.compress(b"") * 2 + bz2.compress(b"c\n"))
+    assert driver.rows(source(path)) == ["a", "bc"]
+
+
 def test_zstd_and_concatenated_gzip(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.txt.zst"
     with pa.OSFile(str(path), "wb") as file, pa.CompressedOutputStream(file, "zstd") as stream:
