@@ -114,9 +114,10 @@ class _OrcWriter:
 def _writable(column: pa.Array) -> pa.Array:
     """The column as Arrow's ORC writer writes it right.
 
-    pyarrow 26.0.1 writes a slice of a row column with nulls from the first row of the whole on, and a value for each null
-    row within a row column that has no nulls itself, so that later rows read as their predecessors (NormalizeArray in
-    cpp/src/arrow/adapters/orc/util.cc). So such columns start at their first row here, and what a null row holds is null.
+    pyarrow 26.0.1 writes a slice of a row column with nulls from the first row of the whole on, and a value for each
+    null row within a row column that has no nulls itself, so that later rows read as their predecessors
+    (NormalizeArray in cpp/src/arrow/adapters/orc/util.cc). So such columns start at their first row here, and what a
+    null row holds is null.
     """
     if not _has_rows(column.type):
         return column
@@ -124,8 +125,10 @@ def _writable(column: pa.Array) -> pa.Array:
 
 
 def _has_rows(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind) or pa.types.is_union(kind):
-        return pa.types.is_struct(kind)
+    if pa.types.is_struct(kind):
+        return True
+    if pa.types.is_union(kind):
+        return False
     return any(_has_rows(kind.field(place).type) for place in range(kind.num_fields))
 
 
