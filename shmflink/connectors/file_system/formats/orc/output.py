@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.connectors.file_system.writing.encoders import (
     BulkWriter,
@@ -16,6 +15,7 @@ from shmflink.connectors.file_system.writing.encoders import (
     columns_of,
     conform,
 )
+from shmflink.core.lazy_imports import pc
 from shmflink.core.types.data_types import RowType
 from shmflink.core.types.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, TypeMismatchError
