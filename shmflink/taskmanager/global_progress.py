@@ -84,5 +84,8 @@ class GlobalProgress:
         ]
 
     def _add(self, committables: Iterable[tuple[int, Any]]) -> None:
+        """Without at-least-once duplicates: what a checkpoint holds on both sides is reported again after a restore."""
         for checkpoint_id, committable in committables:
-            self._held.setdefault(checkpoint_id, []).append(committable)
+            held = self._held.setdefault(checkpoint_id, [])
+            if committable not in held:
+                held.append(committable)

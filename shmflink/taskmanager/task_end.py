@@ -3,7 +3,7 @@
     READING --inputs_ended--> ENDING --announced--> ANNOUNCED          (phase)
 
     COMMIT_AT_END, CHECKPOINT_IF_STAGED --drain--> CHECKPOINT          (duty: what has to happen before FINISHED)
-    any --stop, input_ended(drained=False)--> SAVED
+    any --input_ended(drained=False)--> STOPPING --stop--> SAVED       (NONE: SAVED at once)
 
 A task that has nothing to commit, or need not, is FINISHED as soon as its sinks have written everything.
 """
@@ -27,6 +27,7 @@ class Duty(Enum):
     """What has to happen before a task may be FINISHED."""
 
     NONE = auto()  # it was restored as finished: there is nothing to commit
+    STOPPING = auto()  # a savepoint stopped a task before this one, which has yet to be told to commit what is in it
     SAVED = auto()  # a savepoint stopped the job: what was written after it is written again when the job resumes
     COMMIT_AT_END = auto()  # a job without checkpoints: what is staged is committed when all tasks have ended
     CHECKPOINT_IF_STAGED = auto()  # one more checkpoint, if anything is staged
@@ -56,9 +57,12 @@ class TaskEnd:
     # --- events ---
 
     def input_ended(self, *, drained: bool) -> None:
-        """One input has ended. Not `drained`: the job stops with a savepoint, from which it will resume."""
-        if not drained:
-            self.stop()
+        """One input has ended. Not `drained`: the job stops with a savepoint, from which it will resume.
+
+        The end of an input may be faster than the message that the savepoint is complete.
+        """
+        if not drained and self.duty is not Duty.SAVED:
+            self.duty = Duty.SAVED if self.duty is Duty.NONE else Duty.STOPPING
 
     def inputs_ended(self) -> None:
         """No input follows."""
@@ -70,7 +74,7 @@ class TaskEnd:
 
         A task that has announced its end gets the next checkpoint anyway, or has had it.
         """
-        if self.phase is EndPhase.ANNOUNCED or self.duty in (Duty.NONE, Duty.SAVED):
+        if self.phase is EndPhase.ANNOUNCED or self.duty in (Duty.NONE, Duty.STOPPING, Duty.SAVED):
             return False
         self.duty = Duty.CHECKPOINT
         return True
@@ -94,13 +98,13 @@ class TaskEnd:
     @property
     def is_drained(self) -> bool:
         """Whether the input has really ended; False if the job resumes from a savepoint."""
-        return self.duty is not Duty.SAVED
+        return self.duty not in (Duty.STOPPING, Duty.SAVED)
 
     def next_step(self, *, has_staged: bool, has_written: bool) -> EndStep:
         """`has_staged`: a sink has something to commit. `has_written`: no sink has a write in progress."""
         assert self.is_ending, "asked for the end of a task that reads"
         if self._waits(has_staged):
-            if self.phase is EndPhase.ANNOUNCED:
+            if self.phase is EndPhase.ANNOUNCED or self.duty is Duty.STOPPING:
                 return EndStep.WAIT
             return EndStep.PREPARE if self.duty is Duty.COMMIT_AT_END else EndStep.ANNOUNCE
         return EndStep.FINISH if has_written else EndStep.WAIT
@@ -108,4 +112,4 @@ class TaskEnd:
     def _waits(self, has_staged: bool) -> bool:
         if self.duty in (Duty.NONE, Duty.SAVED):
             return False
-        return has_staged or self.duty is Duty.CHECKPOINT
+        return has_staged or self.duty in (Duty.STOPPING, Duty.CHECKPOINT)

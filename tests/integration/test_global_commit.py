@@ -138,7 +138,7 @@ def stopped(client: Any, folder: Path, *, drains: bool) -> str:
             said = ""
         except ShmflinkError as error:
             said = str(error)
-    assert not said or "is complete, but the job did not finish behind it" in said
+    assert not said or "is complete, but the job did not finish afterwards" in said
     with contextlib.suppress(ShmflinkError):
         client.get_job_execution_result().result()
     (savepoint,) = folder.glob("*/_metadata")

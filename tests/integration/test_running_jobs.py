@@ -312,8 +312,8 @@ def test_a_program_that_is_started_again_finds_its_job(place: Place, how: str) -
     said = again.stderr.read()
     assert f"JobID {job.overview.job_id}" in said
     assert re.search(r"resumes from checkpoint \d+ \(\S+/chk-\d+\), \d+ s old\. The program's arguments were `", said)
-    assert f"{place._go} ''` and are `" in said
-    assert f"{place._go} again`: the job keeps the state" in said
+    assert f"{place._go} ''` and are now `" in said
+    assert f"{place._go} again`: the job keeps its previous state" in said
     assert place.output() == expected(ROWS)
 
 

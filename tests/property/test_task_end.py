@@ -18,6 +18,7 @@ class Story:
         self.has_nothing_to_do = restored_as_finished
         self.has_checkpoints = has_checkpoints
         self.is_stopped = self.is_drained = self.has_ended = self.has_announced = False
+        self.waits_for_stop = False
 
     def tell(self, event: str) -> None:
         match event:
@@ -26,7 +27,9 @@ class Story:
                 self.has_ended = True
             case "stopped above" | "drained above":
                 self.end.input_ended(drained=event == "drained above")
-                self.is_stopped |= event == "stopped above"
+                if event == "stopped above" and not self.is_stopped:
+                    self.is_stopped = True
+                    self.waits_for_stop = not self.has_nothing_to_do
             case "drain":
                 takes = not (self.has_announced or self.has_nothing_to_do or self.is_stopped)
                 assert self.end.drain() is takes
@@ -34,10 +37,14 @@ class Story:
             case "stop":
                 self.end.stop()
                 self.is_stopped = True
+                self.waits_for_stop = False
 
     def step(self, *, has_staged: bool, has_written: bool) -> EndStep:
         """The right step; what is to be announced is announced."""
         step = self.end.next_step(has_staged=has_staged, has_written=has_written)
+        if self.waits_for_stop:
+            assert step is EndStep.WAIT
+            return step
         waits = not self.has_nothing_to_do and not self.is_stopped and (self.is_drained or has_staged)
         if not waits:
             assert step is (EndStep.FINISH if has_written else EndStep.WAIT)
@@ -71,6 +78,9 @@ def test_every_end_is_reached(restored_as_finished: bool, has_checkpoints: bool,
     story = Story(restored_as_finished=restored_as_finished, has_checkpoints=has_checkpoints)
     for event in [*events, "ended"]:
         story.tell(event)
+    if story.waits_for_stop:
+        assert story.step(has_staged=False, has_written=True) is EndStep.WAIT
+        story.tell("stop")
     seen = [story.step(has_staged=True, has_written=True), story.step(has_staged=False, has_written=True)]
     if story.is_drained and not story.is_stopped:
         assert EndStep.FINISH not in seen

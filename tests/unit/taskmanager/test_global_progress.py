@@ -54,6 +54,13 @@ def test_a_part_of_a_checkpoint_waits_over_a_restore_for_the_other_part() -> Non
     assert after.whole() == [(1, ["a", "b"]), (2, ["c", "d"])]
 
 
+def test_what_is_reported_again_after_a_restore_is_committed_once() -> None:
+    """At-least-once: a report that came behind the barrier is in the snapshots of both sides."""
+    progress = GlobalProgress([(1, "a")])
+    progress.tell(Committed(0, 1, 1, ((1, "a"), (1, "b"))))
+    assert progress.whole() == [(1, ["a", "b"])]
+
+
 def test_what_is_held_is_whole_when_all_had_ended_before_the_restore() -> None:
     progress = GlobalProgress([(4, "a")])
     assert progress.whole() == []

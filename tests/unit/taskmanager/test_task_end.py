@@ -74,7 +74,27 @@ def test_an_upstream_task_that_was_stopped_stops_its_readers() -> None:
     end.input_ended(drained=True)
     assert end.is_drained
     end.input_ended(drained=False)
-    assert (end.duty, end.is_drained) == (Duty.SAVED, False)
+    assert (end.duty, end.is_drained) == (Duty.STOPPING, False)
+
+
+def test_a_task_whose_input_was_stopped_commits_what_is_in_the_savepoint_before_it_finishes() -> None:
+    """The end of the input came before the message that the savepoint is complete."""
+    end = TaskEnd()
+    end.input_ended(drained=False)
+    end.inputs_ended()
+    assert not end.drain()
+    assert end.next_step(has_staged=True, has_written=True) is EndStep.WAIT
+    assert end.next_step(has_staged=False, has_written=True) is EndStep.WAIT
+    end.stop()
+    assert end.next_step(has_staged=True, has_written=True) is EndStep.FINISH
+
+
+def test_a_task_that_was_restored_as_finished_passes_on_that_its_input_was_stopped() -> None:
+    end = TaskEnd(is_restored_as_finished=True)
+    end.input_ended(drained=False)
+    end.inputs_ended()
+    assert not end.is_drained
+    assert end.next_step(has_staged=False, has_written=True) is EndStep.FINISH
 
 
 def test_a_second_end_of_inputs_takes_back_no_announcement() -> None:
