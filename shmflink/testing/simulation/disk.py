@@ -23,7 +23,7 @@ from shmflink.jobmanager.manifests import operators_of
 from shmflink.rpc.states import JobState
 from shmflink.testing.simulation.world import World
 
-__all__ = ["SimulatedDisk", "SimulatedStore"]
+__all__ = ["SimulatedDisk", "SimulatedStore", "savepoint_directory"]
 
 _INLINE_BYTES: Final = 1 << 30  # every state file stays in the manifest: nothing reaches a real disk
 _PREFIX: Final = "chk-"
@@ -77,6 +77,11 @@ class SimulatedStore:
             self.violated(f"{directory} is removed while the job would restart from it")
         self.folders.discard(directory)
         self.manifests.pop(directory, None)
+
+
+def savepoint_directory(term: int, checkpoint_id: int) -> str:
+    """A deposed JobManager's savepoint is not that of its successor, whose ids may be the same."""
+    return f"savepoint-{term}-{checkpoint_id}"
 
 
 class SimulatedDisk:
@@ -136,7 +141,7 @@ class SimulatedDisk:
         self._check_leads()
         if self._fails("folder"):
             raise CheckpointError("no folder on the simulated disk")
-        directory = f"{_PREFIX}{checkpoint_id}" if target is None else f"savepoint-{checkpoint_id}"
+        directory = f"{_PREFIX}{checkpoint_id}" if target is None else savepoint_directory(self._term, checkpoint_id)
         if directory in self._store.manifests:
             self._store.violated(f"{directory} is a complete checkpoint already")
         self._store.folders.add(directory)

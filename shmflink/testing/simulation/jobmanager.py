@@ -19,7 +19,7 @@ from shmflink.rpc.messages import (
     TaskStateChanged,
 )
 from shmflink.rpc.states import JobState
-from shmflink.testing.simulation.disk import SimulatedDisk, SimulatedStore
+from shmflink.testing.simulation.disk import SimulatedDisk, SimulatedStore, savepoint_directory
 from shmflink.testing.simulation.loop import SimulatedLoop
 from shmflink.testing.simulation.taskmanager import SimulatedTaskManager
 from shmflink.testing.simulation.world import World
@@ -132,7 +132,7 @@ class SimulatedJobManager:
             case DrainSources():
                 self.is_drained = True
             case CheckpointCompleted(_, checkpoint_id, stops) if stops:
-                self.savepoint = f"savepoint-{checkpoint_id}"
+                self.savepoint = savepoint_directory(self.term, checkpoint_id)
             case DeployTasks():  # what was stopped begins again
                 self.is_drained = False
                 self.savepoint = ""
