@@ -243,6 +243,11 @@ env.execute(os.path.basename(sys.argv[1]))
 """
 
 
+def with_second_checkpoint(folder: Path) -> set[str]:
+    """The jobs that have one: the first is then in the HA directory."""
+    return {path.parts[-3] for path in folder.rglob("_metadata") if path.parts[-2] != "chk-1"}
+
+
 def test_jobs_outlive_the_death_of_the_jobmanager_where_there_is_an_ha_directory(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     configured = ("-D", "high-availability.type=FILESYSTEM", "-D", f"high-availability.storageDir={tmp_path}/ha")
@@ -254,7 +259,7 @@ def test_jobs_outlive_the_death_of_the_jobmanager_where_there_is_an_ha_directory
         for name in names:
             done = shell.command("run", "-t", "remote", "-d", program, str(tmp_path / name))
             assert done.returncode == 0, done.stderr
-        while len(list((tmp_path / "checkpoints").rglob("_metadata"))) < len(names):
+        while len(with_second_checkpoint(tmp_path / "checkpoints")) < len(names):
             assert set(shell.jobs().values()) <= {"CREATED", "RUNNING"}
         os.kill(shell.pid(), signal.SIGKILL)
         again = shell.command("start-cluster", *configured)
