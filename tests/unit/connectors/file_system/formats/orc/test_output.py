@@ -76,7 +76,7 @@ def test_row_types_and_arrow_schemas_do_as_well() -> None:
     ],
 )
 def test_rows_within_rows_keep_their_values(rows: list[Any]) -> None:
-    """After a null row, pyarrow 26.0.1 alone writes 0, "" or values of other rows; a slice, from the first of all."""
+    """pyarrow 26.0.1 alone writes other rows' values after a null row, and a slice from the first row of all."""
     whole = pa.array([{"r": None}, *rows])
     pairs = pa.array([[("k", value)] for value in [None, *rows]], pa.map_(pa.string(), whole.type))
     fixed = pa.FixedSizeListArray.from_arrays(whole, 1)
