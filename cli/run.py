@@ -86,7 +86,7 @@ def _run_on_flink(
     invocation: Invocation, summary: str | None, emit: str | None, *, verbose: bool, detached: bool
 ) -> int:
     """Runs the job's file; its jobs run on Flink. Returns the exit code."""
-    from shmflink.client.flink_executor import FlinkExecutor, flink_python
+    from shmflink.client.flink_executor import FlinkExecutor, check_options, flink_python
 
     configuration = invocation.configuration
     address = FLINK_ADDRESS.read(configuration)
@@ -97,6 +97,7 @@ def _run_on_flink(
         say("-d: a detached job needs a Flink cluster that outlives this command: name it (-m HOST:PORT)")
         return FAILED
     try:
+        check_options(configuration)
         python = flink_python(FLINK_PYTHON.read(configuration))
     except UsageError as error:
         say(str(error))

@@ -26,16 +26,18 @@ from typing import IO, Final, NoReturn, TextIO
 from shmflink.client.executor import default_slots
 from shmflink.client.flink_environment import find_python, java_problem, missing
 from shmflink.client.job_client import JobClient
-from shmflink.client.job_execution_result import JobExecutionResult
+from shmflink.client.job_execution_result import DetachedJobExecutionResult, JobExecutionResult
 from shmflink.client.job_status import JobStatus
+from shmflink.config.options import FLINK_ADDRESS
+from shmflink.config.session_options import SHUTDOWN_ON_ATTACHED_EXIT
 from shmflink.core.ids import JobId
-from shmflink.errors import InternalError, JobCancelledError, JobExecutionError, UsageError
+from shmflink.errors import InternalError, JobCancelledError, JobExecutionError, RpcError, UsageError
 from shmflink.flinktarget.emit import program_of
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.stream_graph import StreamGraph
 from shmflink.plan.logical_plan import LogicalPlan
 
-__all__ = ["FlinkExecutor", "flink_python", "python_error"]
+__all__ = ["FlinkExecutor", "check_options", "flink_python", "python_error"]
 
 _LINES_KEPT: Final = 1000  # of what Flink says on standard error, for the message of a failure
 _ID: Final = re.compile(r"JobID ([0-9a-f]{32})")
@@ -51,6 +53,37 @@ result = runpy.run_path(sys.argv[1], run_name="flink_job")["main"]()
 print(f"Job with JobID {result.get_job_id()} has finished.", file=sys.stderr)
 print(f"Job Runtime: {result.get_net_runtime()} ms", file=sys.stderr)
 """
+# Runs a program as a child, and ends it with all that it started when our end of standard input closes: we are gone.
+_WATCHED: Final = """
+import os, shutil, signal, subprocess, sys, threading
+
+def end_with_owner():
+    os.read(0, 1)
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+
+threading.Thread(target=end_with_owner, daemon=True).start()
+code = subprocess.run(sys.argv[2:], stdin=subprocess.DEVNULL).returncode
+os._exit(code if code >= 0 else 128 - code)
+"""
+_REFUSED: Final = {
+    "execution.state-recovery.path": "savepoints do not move between engines: start the job without one, and see "
+    "`shmflink state` for reading the state",
+    "python.requirements": "requirements are not shipped to Flink in this version: install them in flink.python",
+    "python.archives": "archives are not shipped to Flink in this version: use paths that the cluster's hosts have",
+}
+
+
+def check_options(configuration: Mapping[str, str]) -> None:
+    """
+    Raises:
+        UsageError: an option is set that a job on Flink would not follow.
+    """
+    for key, reason in _REFUSED.items():
+        if configuration.get(key):
+            raise UsageError(f"{key} with execution.target FLINK: {reason}")
+    if SHUTDOWN_ON_ATTACHED_EXIT.read(configuration) and FLINK_ADDRESS.read(configuration) is None:
+        raise UsageError("-sae with a Flink of its own: the job ends with this command anyway; leave it out")
 
 
 def flink_python(given: str | None) -> str:
@@ -118,7 +151,8 @@ class FlinkExecutor:
         """
         program = self._path_of(len(self._jobs) + 1)
         program.write_text(program_of(plan), encoding="utf-8")
-        started = _FlinkJob(self._command(program), self._python, self._address, verbose=self._verbose)
+        command = [sys.executable, "-c", _WATCHED, self._folder.name, *self._command(program)]
+        started = _FlinkJob(command, self._python, self._address, is_detached=self._detached, is_verbose=self._verbose)
         self._jobs.append(started)
         return started.client
 
@@ -138,27 +172,36 @@ class FlinkExecutor:
     def _command(self, program: Path) -> list[str]:
         if self._address is None:
             return [self._python, "-c", _RUN_ALONE, str(program)]
-        ask = "import pyflink, os; print(os.path.join(os.path.dirname(pyflink.__file__), 'bin', 'flink'))"
-        flink = subprocess.run([self._python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
-        options = ["-pyexec", self._python, "-pyclientexec", self._python]
-        return [flink, "run", *(["-d"] if self._detached else []), "-m", self._address, *options, "-py", str(program)]
+        options = ["-d"] if self._detached else []
+        options += ["-sae"] if SHUTDOWN_ON_ATTACHED_EXIT.read(self.configuration) else []
+        options += ["-m", self._address, "-pyexec", self._python, "-pyclientexec", self._python]
+        return [_flink_of(self._python), "run", *options, "-py", str(program)]
+
+
+def _flink_of(python: str) -> str:
+    """Flink's command line in the environment of this interpreter."""
+    ask = "import pyflink, os; print(os.path.join(os.path.dirname(pyflink.__file__), 'bin', 'flink'))"
+    return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
 
 
 class _FlinkJob:
     """One run of a written program, followed by threads."""
 
-    def __init__(self, command: list[str], python: str, address: str | None, *, verbose: bool) -> None:
+    def __init__(
+        self, command: list[str], python: str, address: str | None, *, is_detached: bool, is_verbose: bool
+    ) -> None:
         path = os.pathsep.join([os.path.dirname(python), os.environ.get("PATH", "")])
         self._process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed when this process ends, however it does
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "PATH": path},  # Flink's workers call `python`
             start_new_session=True,  # so that it ends as a whole
         )
-        self._flink = command[0] if address is not None else None
+        self._python = python
         self._address = address
+        self._is_detached = is_detached
         self._started_s = time.monotonic()
         self._id = JobId.random()
         self._runtime_ms: int | None = None
@@ -167,10 +210,10 @@ class _FlinkJob:
         self.client = JobClient(self._id, lambda _: self._cancel())
         self.client.status_changed(JobStatus.RUNNING)
         self._readers = [
-            threading.Thread(target=self._pass_on, args=(pipe, to, is_shown, verbose), daemon=True)
+            threading.Thread(target=self._pass_on, args=(pipe, to, is_shown, is_verbose), daemon=True)
             for pipe, to, is_shown in (
                 (self._process.stdout, sys.stdout, True),
-                (self._process.stderr, sys.stderr, verbose),
+                (self._process.stderr, sys.stderr, is_verbose),
             )
         ]
         for reader in self._readers:
@@ -182,19 +225,22 @@ class _FlinkJob:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def _cancel(self) -> None:
-        self._is_cancelled = True
-        if self._flink is None:
+        if self._address is None:
+            self._is_cancelled = True
             self.kill()
-        else:
-            command = [self._flink, "cancel", "-m", str(self._address), self._id.hex]
-            subprocess.run(command, capture_output=True, check=False)
+            return
+        command = [_flink_of(self._python), "cancel", "-m", self._address, self._id.hex]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RpcError(f"Flink does not cancel job {self._id}: {done.stdout.strip() or done.stderr.strip()}")
+        self._is_cancelled = True
 
     def _pass_on(self, pipe: IO[bytes], to: TextIO, is_shown: bool, verbose: bool) -> None:
         with pipe:
             for raw in pipe:
                 line = raw.decode(errors="replace")
                 self._note(line)
-                if self._flink is not None and line.startswith("Traceback "):
+                if self._address is not None and line.startswith("Traceback "):
                     is_shown = verbose  # of the written program: the error says what it is about
                 if is_shown:
                     with contextlib.suppress(OSError):
@@ -213,11 +259,15 @@ class _FlinkJob:
         code = self._process.wait()
         for reader in self._readers:
             reader.join()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         if self._is_cancelled:
             error = JobCancelledError(f"Job with JobID {self._id} was canceled.", job_id=self._id.hex)
             self.client.ended(JobStatus.CANCELED, error)
         elif code:
             self.client.ended(JobStatus.FAILED, self._failure(code))
+        elif self._is_detached:
+            self.client.ended(JobStatus.RUNNING, DetachedJobExecutionResult(self._id))
         else:
             runtime_ms = self._runtime_ms
             if runtime_ms is None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from shmflink.client.executor import use_executor
-from shmflink.client.flink_executor import FlinkExecutor, python_error
+from shmflink.client.flink_executor import FlinkExecutor, check_options, python_error
 from shmflink.common import Types
 from shmflink.datastream import StreamExecutionEnvironment
-from shmflink.errors import JobCancelledError, JobExecutionError, JobGraphError
+from shmflink.errors import JobCancelledError, JobExecutionError, JobGraphError, UsageError
 
 ID = "3b3249f4a0f466d6df5824431fb95132"
 TRACE = """\
@@ -102,6 +103,45 @@ def test_a_canceled_job_takes_its_processes_with_it(python: Path, tmp_path: Path
         with pytest.raises(JobCancelledError):
             client.get_job_execution_result().result()
     executor.close()
+
+
+OWNER = """
+import sys
+from shmflink.client.executor import use_executor
+from shmflink.client.flink_executor import FlinkExecutor
+from shmflink.common import Types
+from shmflink.datastream import StreamExecutionEnvironment
+
+with use_executor(FlinkExecutor({}, sys.argv[1])):
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.from_collection([1], Types.INT()).print()
+    env.execute()
+"""
+
+
+def test_flink_ends_with_a_program_that_is_killed(python: Path, tmp_path: Path) -> None:
+    pipe, scratch = tmp_path / "pipe", tmp_path / "scratch"
+    os.mkfifo(pipe)
+    scratch.mkdir()
+    flink(tmp_path, f"import signal\nfile = open({str(pipe)!r}, 'w')\nfile.write('up')\nfile.flush()\nsignal.pause()\n")
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(python)], env=environment)
+    with pipe.open() as read:
+        assert read.read(2) == "up"
+        assert len(list(scratch.iterdir())) == 1
+        owner.kill()
+        owner.wait()
+        assert read.read() == ""  # Flink, which had it open, is gone
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["execution.state-recovery.path", "python.requirements", "python.archives"])
+def test_options_that_flink_would_not_follow_are_refused(key: str) -> None:
+    with pytest.raises(UsageError, match=f"{key} with execution.target FLINK"):
+        check_options({key: "there"})
+    check_options({"execution.shutdown-on-attached-exit": "true", "flink.address": "host:8081"})
+    with pytest.raises(UsageError, match="-sae"):
+        check_options({"execution.shutdown-on-attached-exit": "true"})
 
 
 def test_what_flink_cannot_run_is_refused_before_anything_starts(python: Path, tmp_path: Path) -> None:
