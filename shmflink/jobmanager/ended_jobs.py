@@ -41,6 +41,7 @@ class EndedJobs:
         self._jobs_max = jobs_max
         self._expires_after_ms = expires_after_ms
         self._jobs: OrderedDict[JobId, _Ended] = OrderedDict()  # the latest last
+        self._forgotten: list[ArchivedJob] = []  # since a job ended last: whoever keeps them removes them then
 
     @staticmethod
     def of(configuration: Mapping[str, str], clock: Clock) -> EndedJobs:
@@ -60,19 +61,20 @@ class EndedJobs:
         job_id = job.summary.overview.job_id
         self._jobs.pop(job_id, None)
         self._jobs[job_id] = _Ended(kept, kept.vertices)
-        forgotten = self._expired()
+        self._expire()
         while len(self._jobs) > self._jobs_max:
-            forgotten.append(self._jobs.popitem(last=False)[1].kept)
+            self._forgotten.append(self._jobs.popitem(last=False)[1].kept)
         self._shed()
+        forgotten, self._forgotten = self._forgotten, []
         return kept, forgotten
 
-    def _expired(self) -> list[ArchivedJob]:
+    def _expire(self) -> None:
         """Takes out those that ended too long ago."""
         if self._expires_after_ms is None:
-            return []
+            return
         oldest_ms = self._clock.processing_time_ms() - self._expires_after_ms
         expired = [job_id for job_id, one in self._jobs.items() if one.kept.ended_ms < oldest_ms]
-        return [self._jobs.pop(job_id).kept for job_id in expired]
+        self._forgotten += [self._jobs.pop(job_id).kept for job_id in expired]
 
     def _shed(self) -> None:
         total = sum(one.subtasks for one in self._jobs.values())
@@ -84,7 +86,7 @@ class EndedJobs:
 
     def summaries(self) -> list[JobSummary]:
         """In the order of their ends."""
-        self._expired()  # their files go with the next job that ends
+        self._expire()
         return [one.kept.job.summary for one in self._jobs.values()]
 
     def read(self, request: ReadJob | ReadVertex) -> JobRead | VertexRead | None:

@@ -28,6 +28,7 @@ __all__ = ["ArchiveWriter", "ArchivedJob", "JobArchive"]
 
 _LOG: Final = logging.getLogger(__name__)
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
+_UNFINISHED: Final = re.compile(r"[0-9a-f]{32}\.new")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,13 @@ class JobArchive:
         return JobArchive(os.path.join(root, name), expires_after_ms, JOB_STORE_CAPACITY.read(configuration), clock)
 
     def load(self) -> list[ArchivedJob]:
-        """Jobs that have not expired, in the order of their ends; at most as many as are kept. Removes the others."""
-        found = sorted(filter(None, map(self._read, self._names())), key=lambda one: one.ended_ms)
+        """Jobs that have not expired, in the order of their ends; at most as many as are kept. Removes the others, and
+        what a JobManager left that died while it wrote.
+        """
+        for name in self._names(_UNFINISHED):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self._folder, name))
+        found = sorted(filter(None, map(self._read, self._names(_NAME))), key=lambda one: one.ended_ms)
         oldest_ms = self._clock.processing_time_ms() - self._expires_after_ms
         kept = [one for one in found if one.ended_ms >= oldest_ms][-self._jobs_max :]
         self.remove([one for one in found if one not in kept])
@@ -92,9 +98,9 @@ class JobArchive:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self._folder, one.job.summary.overview.job_id.hex))
 
-    def _names(self) -> list[str]:
+    def _names(self, pattern: re.Pattern[str]) -> list[str]:
         try:
-            return [name for name in os.listdir(self._folder) if _NAME.fullmatch(name)]
+            return [name for name in os.listdir(self._folder) if pattern.fullmatch(name)]
         except OSError:  # nothing was archived yet, or it is told at the first job
             return []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +13,7 @@ from shmflink.rpc.control_messages import JobOverview
 from shmflink.rpc.messages import TaskSummary
 from shmflink.rpc.read_messages import JobRead, JobSummary, ReadJob, ReadVertex, TaskRead, VertexRead, VertexShape
 from shmflink.rpc.states import JobState, TaskState
+from shmflink.testing.manual_clock import ManualClock
 
 
 class Reading:
@@ -62,3 +63,14 @@ def test_the_oldest_lose_their_subtasks_first(monkeypatch: pytest.MonkeyPatch) -
         True,
     ]
     assert len(ended.summaries()) == 4
+
+
+def test_a_job_that_expired_when_jobs_were_listed_is_forgotten_on_disk_as_well() -> None:
+    clock = ManualClock(4)  # the readings end at 3
+    ended = EndedJobs(clock, 9, 5)
+    first, second = Reading(1), Reading(2)
+    ended.add(cast("Any", first))
+    clock.advance_ms(100)
+    assert ended.summaries() == []
+    _, forgotten = ended.add(cast("Any", second))
+    assert [one.job.summary.overview.job_id for one in forgotten] == [first.job_id, second.job_id]

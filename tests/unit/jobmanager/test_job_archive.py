@@ -55,6 +55,14 @@ def test_expired_jobs_and_those_that_are_too_many_are_removed(tmp_path, clock, l
     assert sorted(os.listdir(tmp_path / "jobs")) == [one.job.summary.overview.job_id.hex for one in found]
 
 
+def test_what_a_jobmanager_left_that_died_while_it_wrote_is_removed(tmp_path, clock):
+    archive(tmp_path, clock).put(A, [])
+    (tmp_path / "jobs" / f"{'b' * 32}.new").write_bytes(b"half")
+    (tmp_path / "jobs" / "notes.new").write_bytes(b"somebody's")
+    assert archive(tmp_path, clock).load() == [A]
+    assert sorted(os.listdir(tmp_path / "jobs")) == ["a" * 32, "notes.new"]
+
+
 def test_a_file_that_cannot_be_understood_is_told_and_hides_no_other(tmp_path, clock, caplog):
     for one in (A, B):
         archive(tmp_path, clock).put(one, [])
