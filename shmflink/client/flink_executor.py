@@ -221,6 +221,9 @@ class _FlinkJob:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def kill(self) -> None:
+        """Ends all its processes, unless it has ended: its number may be another group's by then."""
+        if self._process.poll() is not None:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
