@@ -7,6 +7,7 @@ remembered for a while (`rest.async.store-duration`), what is under way for as l
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,8 @@ from shmflink.rest.throwable import serialized_throwable
 
 __all__ = ["Operations", "trigger_id"]
 
+_LOG: Final = logging.getLogger(__name__)
+_COMPLETION: Final = "java.util.concurrent.CompletionException"
 _UNDER_WAY_MAX: Final = 256
 _OVER_MAX: Final = 10_000
 
@@ -73,8 +76,10 @@ class Operations:
         except OperationFailed as error:
             result = {self._failure_key: serialized_throwable(error.kind, str(error))}
         except ShmflinkError as error:
-            kind = "java.util.concurrent.CompletionException"
-            result = {self._failure_key: serialized_throwable(kind, str(error))}
+            result = {self._failure_key: serialized_throwable(_COMPLETION, str(error))}
+        except Exception as error:  # a bug of ours: without a result, its client would ask for ever
+            _LOG.exception("an operation")
+            result = {self._failure_key: serialized_throwable(_COMPLETION, f"{type(error).__name__}: {error}")}
         operation.result, operation.over_ms = result, self._now_ms()
 
     def _forget(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from shmflink.checkpoint.manifest import CHECKPOINT, SAVEPOINT, Manifest
 from shmflink.checkpoint.storage import write_manifest
 from shmflink.errors import RequestFailedError
+from shmflink.rest.operations import Operations
 from shmflink.rpc.control_messages import (
     CancelRunningJob,
     CheckpointTaken,
@@ -21,6 +23,7 @@ from shmflink.rpc.control_messages import (
     TriggerSavepoint,
 )
 from shmflink.rpc.states import JobState
+from shmflink.testing.manual_clock import ManualClock
 from tests.unit.rest.cluster import FINISHED, RUNNING, Server
 from tests.unit.rest.recorded import differences, recorded
 
@@ -163,3 +166,20 @@ def test_only_savepoints_are_deleted_and_only_what_they_consist_of(server: Serve
 def test_a_disposal_needs_a_path(server: Server) -> None:
     status, answer, _ = server.ask("POST", "/savepoint-disposal", {})
     assert (status, "Field savepoint-path must not be omitted or be null." in answer["errors"][0]) == (400, True)
+
+
+def test_an_operation_that_fails_by_a_bug_has_a_result() -> None:
+    """Otherwise its client asks for ever."""
+
+    async def broken() -> dict[str, object]:
+        raise KeyError("absent")
+
+    async def story() -> dict[str, object]:
+        operations = Operations(ManualClock(), 1000)
+        operations.start(("key",), broken)
+        await asyncio.gather(*operations._tasks)
+        return operations.status(("key",), "unknown")
+
+    answer: Any = asyncio.run(story())
+    assert answer["status"] == {"id": "COMPLETED"}
+    assert "KeyError: 'absent'" in str(answer["operation"]["failure-cause"])
